@@ -2,7 +2,7 @@
  * ROT13: each letter becomes the one 13 places on in the alphabet, wrapping
  * round; twice 13 is 26, so doing it again brings the text back.  It hides the
  * end of a joke from a glance, no more: the usage grew up on Usenet, in
- * net.jokes, around 1982.
+ * net.jokes, in the early 1980s.
  *
  * This is the one file that all stages share.
  */
