@@ -3,8 +3,6 @@
 STAGES = 01-blocking-client 02-fork-server 03-nonblocking-poll \
 	04-select-server 05-libevent-events 06-bufferevents
 STAGE = 06
-PORT = 40713
-ADDRESS = 127.0.0.1
 
 all: $(STAGES)
 
@@ -26,7 +24,7 @@ run:
 		echo "make run: no stage '$(STAGE)'; there are 01 to 06, as in STAGE=04" >&2; exit 2; \
 	fi; \
 	trap '' INT; \
-	$(MAKE) --no-print-directory -C "$$dir" run PORT=$(PORT) ADDRESS=$(ADDRESS)
+	$(MAKE) --no-print-directory -C "$$dir" run
 
 clean:
 	@for dir in $(STAGES); do $(MAKE) --no-print-directory -C $$dir clean; done
