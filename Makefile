@@ -13,7 +13,9 @@ help:
 	@echo "make                   builds all stages"
 	@echo "make run               runs the last one; make run STAGE=04 another, also PORT= ADDRESS="
 	@echo "make tour              plays a short scene with every server, nobody typing"
-	@echo "make test              runs the tests (takes port 40713)"
+	@echo "make test              runs the tests (they take port 40713)"
+	@echo "make check STAGE=04    puts one server to the test, rule by rule;"
+	@echo "                       SERVER=\"COMMAND\" any other, RULES=2,3 some rules only"
 	@echo "make clean             removes what was built"
 	@echo "In a stage's folder: make, make run, make clean."
 
@@ -26,7 +28,18 @@ run:
 	trap '' INT; \
 	$(MAKE) --no-print-directory -C "$$dir" run
 
-clean:
-	@for dir in $(STAGES); do $(MAKE) --no-print-directory -C $$dir clean; done
+# What the command line says, as in STAGE=04, is in the environment of these.
+tour:
+	@tests/tour
 
-.PHONY: all help run clean $(STAGES)
+test:
+	@tests/run
+
+check:
+	@tests/check
+
+
+clean:
+	@for dir in $(STAGES) tests; do $(MAKE) --no-print-directory -C $$dir clean; done
+
+.PHONY: all help run tour test check clean $(STAGES)

@@ -1,0 +1,30 @@
+# Nobody waits for somebody else
+#
+# why: A server that one client can hold up is down whenever that client wants
+#      it to be.
+
+load ../server.bash
+
+@test "rule 4: an idle client, and one that stopped mid-line, delay nobody" {
+    start_server
+    play 'Idle connects' 'Half connects' 'Half sends I am about to' \
+        'B connects' 'B sends Hello\n' 'B hears Uryyb\n' \
+        'C connects' 'C sends Hello\n' 'C hears Uryyb\n' \
+        'Half sends  say\n' 'Half hears V nz nobhg gb fnl\n'
+}
+
+@test "rule 4: a client that does not read delays nobody" {
+    start_server
+    play 'Deaf connects' 'Deaf sends until stuck' \
+        'B connects' 'B sends Hello\n' 'B hears Uryyb\n'
+}
+
+@test "rule 4: clients that flood, and read, delay nobody" {
+    start_server
+    echo "# $(client flood 1 -n 4)" >&3
+}
+
+@test "rule 4: clients that flood, and do not read, delay nobody" {
+    start_server
+    echo "# $(client flood 1 -n 4 --unread)" >&3
+}

@@ -1,0 +1,50 @@
+# A client can only hurt itself
+#
+# why: Clients vanish all day: a laptop is closed, a train enters a tunnel. If
+#      one of them can end the server, it will.
+
+load ../server.bash
+
+still_serves() {
+    play 'Witness connects' 'Witness sends Hello\n' 'Witness hears Uryyb\n'
+}
+
+@test "rule 6: a reset, before and in and after a line" {
+    start_server
+    play 'Witness connects' 'A connects' 'A resets' \
+        'B connects' 'B sends Hel' 'B resets' \
+        'C connects' 'C sends Hello\n' 'C hears Uryyb\n' 'C resets' \
+        'Witness sends Hello\n' 'Witness hears Uryyb\n'
+    still_serves
+}
+
+@test "rule 6: gone with replies unread" {
+    start_server
+    for _ in {1..20}; do
+        play 'A connects' 'A sends 2000 times Hello\n' 'A closes'
+        play 'A connects' 'A sends 2000 times Hello\n' 'A resets'
+    done
+    play 'A connects' 'A sends until stuck' 'A resets' 'B connects' 'B sends until stuck' 'B closes'
+    still_serves
+}
+
+@test "rule 6: connecting and saying nothing" {
+    start_server
+    play 'A connects' 'A closes' 'B connects' 'B half-closes' 'B hears the end' 'C connects' \
+        'Witness connects' 'Witness sends Hello\n' 'Witness hears Uryyb\n'
+    still_serves
+}
+
+@test "rule 6: urgent data" {
+    start_server
+    play 'Witness connects' 'A connects' 'A sends abc' 'A sends urgently !' 'A sends def\n' \
+        'Witness sends Hello\n' 'Witness hears Uryyb\n' 'A closes' \
+        'Witness sends Hello\n' 'Witness hears Uryyb\n'
+    still_serves
+}
+
+@test "rule 6: clients that come and go, not always politely" {
+    start_server
+    client churn 300
+    still_serves
+}

@@ -1,0 +1,53 @@
+# Nothing is left behind
+#
+# why: A descriptor lost with each client is a server that stops one night, at
+#      the 1024th, and works again when somebody looks.
+
+load ../server.bash
+
+settled() {
+    [ "$(descriptors) $(processes)" = "$1" ]
+}
+
+@test "rule 8: after a thousand connections all is as before" {
+    start_server
+    client churn 20
+    wait_until settled "$(descriptors) $(processes)"
+    sleep 0.1
+    local before
+    before="$(descriptors) $(processes)"
+    client churn 1000
+    wait_until settled "$before" ||
+        expect "after 1000 connections: open descriptors, processes (zombies too)" \
+            "$(descriptors) $(processes)" "$before"
+}
+
+@test "rule 8: after thousands of connections memory is as before" {
+    start_server
+    client churn 1000
+    local before
+    before=$(memory)
+    client churn 2000
+    expect_at_most "after 2000 connections more, memory grew by (KiB)" $(($(memory) - before)) 1024
+}
+
+ends_cleanly() { # SIGNAL
+    start_server
+    play 'A connects' 'A sends mid' 'B connects' 'B sends until stuck' \
+        'C connects' 'C sends Hello\n' 'C hears Uryyb\n' 'C is turned away' 3>&- &
+    local players=$!
+    wait_until has_clients 3
+    stop_server "$1"
+    wait "$players" || true
+    expect "SIG$1, three clients connected; exit status (124: had to be killed)" "$STATUS" 0
+    expect "processes left behind" "$(grep -c 'left behind' "$BATS_TEST_TMPDIR/err")" 0
+    "$CLIENT" free
+}
+
+@test "rule 8: SIGTERM ends it cleanly, whoever is connected" {
+    ends_cleanly TERM
+}
+
+@test "rule 8: SIGINT ends it cleanly, whoever is connected" {
+    ends_cleanly INT
+}

@@ -1,0 +1,163 @@
+# What the rules' tests share: the server under test, started before each test
+# and stopped after it.  Bash, for bats.
+#
+#   SERVER    the command to test, given to sh
+#   OURS      not empty: a stage of this project; its exit status is checked
+#             after every test, and its "listening on" line is waited for
+#   PATIENCE  seconds to wait for what must come (5)
+#   CROWD     clients at once in the test of that name (1000)
+#   SPINS     not empty: uses a whole core by design (stage 03)
+
+PATIENCE=${PATIENCE:-5}
+CROWD=${CROWD:-1000}
+CLIENT=$BATS_TEST_DIRNAME/../rot13-client
+
+client() { # SUBCOMMAND ARGUMENT...
+    local subcommand=$1
+    shift
+    "$CLIENT" "$subcommand" -t "$PATIENCE" "$@"
+}
+
+play() { # STEP...
+    client scene "$@"
+}
+
+# Starts $SERVER, with at most DESCRIPTORS of them if that is given, and waits
+# until it listens.  The guard sees to it that nothing survives the test.
+start_server() { # [DESCRIPTORS]
+    if ! "$CLIENT" free; then
+        return 1
+    fi
+    : >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"
+    (
+        if [ -n "${1-}" ]; then ulimit -n "$1" || exit 1; fi
+        exec "$CLIENT" guard -k 5000 -- sh -c "exec $SERVER"
+    ) >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- 4>&- &
+    GUARD=$!
+    wait_until listening || {
+        echo "nothing listens on 127.0.0.1:40713 after $PATIENCE s; the command printed:"
+        show_output
+        return 1
+    }
+}
+
+listening() {
+    kill -0 "$GUARD" 2>/dev/null || return 2
+    if [ -n "${OURS-}" ]; then
+        grep -q 'listening on' "$BATS_TEST_TMPDIR/out"
+    else
+        "$CLIENT" wait 0.1 2>/dev/null
+    fi
+}
+
+# Waits until the command succeeds, $PATIENCE seconds at most; a status of 2
+# says that it never will.
+wait_until() { # COMMAND...
+    local deadline=$((SECONDS + PATIENCE + 1)) status
+    while [ "$SECONDS" -lt "$deadline" ]; do
+        status=0
+        "$@" || status=$?
+        case $status in
+            0) return 0 ;;
+            2) return 1 ;;
+        esac
+        sleep 0.02
+    done
+    return 1
+}
+
+show_output() {
+    head -c 2000 "$BATS_TEST_TMPDIR/out"
+    head -c 2000 "$BATS_TEST_TMPDIR/err"
+}
+
+# Stops the server with SIGNAL (TERM) and leaves its exit status in $STATUS:
+# 124 if it had to be killed.
+# shellcheck disable=SC2120 # the rules call it with a signal
+stop_server() { # [SIGNAL]
+    STATUS=0
+    kill -"${1:-TERM}" "$GUARD" 2>/dev/null || true
+    wait "$GUARD" || STATUS=$?
+    GUARD=
+}
+
+setup() {
+    GUARD=
+    if [ -n "${CHECK-}" ] && [ -e "$BATS_FILE_TMPDIR/broken" ]; then
+        skip "the rule is broken already"
+    fi
+}
+
+teardown() {
+    if [ -n "$GUARD" ]; then
+        stop_server
+        if [ -n "${OURS-}" ] && [ "$STATUS" != 0 ]; then
+            echo "SIGTERM ended the server with status $STATUS instead of 0"
+            show_output
+            return 1
+        fi
+    fi
+    if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -z "${BATS_TEST_SKIPPED-}" ]; then
+        touch "$BATS_FILE_TMPDIR/broken"
+        if [ -s "$BATS_TEST_TMPDIR/err" ]; then
+            echo "the server's last words:"
+            tail -n 5 "$BATS_TEST_TMPDIR/err" | cut -c 1-200
+        fi
+    fi
+}
+
+# ---- the server seen from outside: all its processes together ----
+
+descendants() { # PID
+    ps -e -o pid=,ppid= | awk -v root="$1" '
+        { parent[$1] = $2 }
+        END {
+            for (pid in parent) {
+                for (p = pid; p in parent && p != root; p = parent[p])
+                    ;
+                if (p == root && pid != root)
+                    print pid
+            }
+        }'
+}
+
+processes() { descendants "$GUARD" | wc -l; }
+
+descriptors() { # open ones
+    local pid
+    for pid in $(descendants "$GUARD"); do
+        ls "/proc/$pid/fd" 2>/dev/null || true
+    done | wc -l
+}
+
+memory() { # KiB of its own
+    local pid
+    for pid in $(descendants "$GUARD"); do
+        cat "/proc/$pid/smaps_rollup" 2>/dev/null || true
+    done | awk '/^Pss:/ { sum += $2 } END { print sum + 0 }'
+}
+
+cpu_time() { # hundredths of a second
+    local pid
+    for pid in $(descendants "$GUARD"); do
+        cat "/proc/$pid/stat" 2>/dev/null || true
+    done | awk '{ sub(/^.*\) /, ""); sum += $12 + $13 } END { print sum + 0 }'
+}
+
+expect() { # WHAT GOT WANTED
+    if [ "$2" != "$3" ]; then
+        printf '%s\n  received: %s\n  expected: %s\n' "$1" "$2" "$3"
+        return 1
+    fi
+}
+
+expect_at_most() { # WHAT GOT MOST
+    if [ "$2" -gt "$3" ]; then
+        printf '%s\n  received: %s\n  expected: at most %s\n' "$1" "$2" "$3"
+        return 1
+    fi
+}
+
+has_clients() { # N: that many are connected to the server
+    [ "$(ss -Htn state established sport = :40713 2>/dev/null | wc -l)" -ge "$1" ]
+}

@@ -1,0 +1,22 @@
+# What the tests need to know of each server of this project.  Bash.
+
+set_stage() { # NN: exports SERVER and what goes with it
+    local top
+    top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+    case $1 in
+        02) STAGE_DIR=02-fork-server ;;
+        03) STAGE_DIR=03-nonblocking-poll ;;
+        04) STAGE_DIR=04-select-server ;;
+        05) STAGE_DIR=05-libevent-events ;;
+        06) STAGE_DIR=06-bufferevents ;;
+        *) return 1 ;;
+    esac
+    export OURS=1 SERVER="$top/$STAGE_DIR/${STAGE_DIR#??-}"
+    export BATS_TEST_NAME_PREFIX="$STAGE_DIR: " CROWD=${CROWD-} SPINS=
+    export IDLE_COST="no processor time"
+    if [ "$1" = 03 ]; then SPINS=1 IDLE_COST="a whole core"; fi
+    case $1 in
+        0[56]) CROWD=${CROWD:-10000} ;;
+        *) CROWD=${CROWD:-1000} ;;
+    esac
+}
