@@ -45,26 +45,24 @@
 
 typedef unsigned char byte;
 
-/* What the command line said; set once, in main. All times are microseconds. */
+/* What the command line said; set once, in main. */
 static struct {
-    const char *address;
-    long port, at_least, clients, connections, streams, only;
-    int64_t patience, quiet, kill_after;
-    uint64_t seed;
-    bool verbose, idle, hold, unread;
-    const char *keep;
-    struct sockaddr_storage to; // address and port, ready for connect
+    const char *address, *keep;
+    int64_t port, at_least, clients, connections, seed, streams, only;
+    int64_t verbose, idle, hold, unread;
+    int64_t patience, quiet, kill_after; // microseconds, as all times here
+    struct sockaddr_storage to;          // address and port, ready for connect
     socklen_t to_len;
 } opt = {.address = "127.0.0.1",
+         .keep = ".",
          .port = 40713,
-         .patience = 5 * SECOND,
-         .quiet = SECOND / 5,
-         .kill_after = 2 * SECOND,
          .clients = 4,
          .connections = 16,
          .streams = 10000,
          .only = -1,
-         .keep = "."};
+         .patience = 5 * SECOND,
+         .quiet = SECOND / 5,
+         .kill_after = 2 * SECOND};
 
 struct bytes {
     byte *at;
@@ -92,6 +90,7 @@ die(int status, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
+    fflush(stdout);
     fputs("rot13-client: ", stderr);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
@@ -267,10 +266,11 @@ wait_for(int fd, short events, int64_t until)
     }
 }
 
-/* Non-blocking; -1 and errno if it cannot even be tried. When an address has no port
- * left that it could connect from, 127.0.0.2 has, and so on. */
+/* Non-blocking; -1 and errno if it cannot even be tried. Narrow: with small buffers, so
+ * that the server has to wait to send. When an address has no port left that it could
+ * connect from, 127.0.0.2 has, and so on. */
 static int
-start_connect(void)
+start_connect(bool narrow)
 {
     static in_addr_t source = INADDR_LOOPBACK;
     for (;;) {
@@ -278,7 +278,12 @@ start_connect(void)
         if (fd < 0)
             return -1;
         struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = {htonl(source)}};
-        int one = 1; // no Nagle: what is sent goes out as it was cut
+        int one = 1, buffer = 4096, segment = 536;
+        if (narrow &&
+            (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer) < 0 ||
+             setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment) < 0))
+            die(1, "setsockopt: %s", strerror(errno));
+        // No Nagle: what is sent goes out as it was cut.
         if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0 &&
             (source == INADDR_LOOPBACK ||
              (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one) ==
@@ -308,7 +313,7 @@ connect_result(int fd)
 static void
 connect_now(struct conn *c)
 {
-    c->fd = start_connect();
+    c->fd = start_connect(false);
     int why = c->fd < 0 ? errno : 0;
     if (!why)
         why = wait_for(c->fd, POLLOUT, now() + opt.patience) ? connect_result(c->fd)
@@ -622,7 +627,8 @@ read_text(const char *step, const char *text)
         fclose(f);
         return b;
     }
-    if (sscanf(text, "%9ld times %n", &times, &skip) != 1 || skip == 0)
+    if (sscanf(text, "%9ld times%n", &times, &skip) != 1 || text[skip] != ' ' ||
+        skip++ == 0)
         times = 1, skip = 0;
     if (times < 1)
         die(2, "%s: once at least", step);
@@ -708,12 +714,15 @@ crowd_line(char *line, size_t room, long i, unsigned round)
     return (size_t)snprintf(line, room, "Client %ld in round %u\n", i, round);
 }
 
-static void
-crowd_fails(long i, const char *what, const char *why)
+static _Noreturn void
+crowd_fails(long i, const char *what, const char *sent, const char *expected,
+            const char *why)
 {
     char step[80];
     snprintf(step, sizeof step, "connection %ld of the crowd %s", i, what);
-    broken(&(struct conn){.step = step}, NULL, 0, 0, "as with all the others", why);
+    struct conn c = {.step = step};
+    note_sent(&c, (const byte *)sent, strlen(sent));
+    broken(&c, NULL, 0, 0, expected, why);
 }
 
 static long
@@ -724,10 +733,10 @@ crowd_connects(struct member *m, long n, int epoll)
     while (up < n) {
         while (started < n && started - up < 500) {
             struct epoll_event e = {.events = EPOLLOUT, .data.u64 = (uint64_t)started};
-            m[started].fd = start_connect();
+            m[started].fd = start_connect(false);
             if (m[started].fd < 0 ||
                 epoll_ctl(epoll, EPOLL_CTL_ADD, m[started].fd, &e) < 0)
-                crowd_fails(started, "connects", strerror(errno));
+                crowd_fails(started, "connects", "", "a connection", strerror(errno));
             started++;
         }
         struct epoll_event events[256];
@@ -737,7 +746,8 @@ crowd_connects(struct member *m, long n, int epoll)
             int why = connect_result(m[i].fd);
             struct epoll_event e = {.events = EPOLLIN, .data.u64 = (uint64_t)i};
             if (why || epoll_ctl(epoll, EPOLL_CTL_MOD, m[i].fd, &e) < 0)
-                crowd_fails(i, "connects", strerror(why ? why : errno));
+                crowd_fails(i, "connects", "", "a connection",
+                            strerror(why ? why : errno));
             m[i].up = true;
             up++;
             until = now() + opt.patience;
@@ -745,7 +755,7 @@ crowd_connects(struct member *m, long n, int epoll)
         if (now() > until && opt.at_least)
             break;
         if (now() > until)
-            crowd_fails(up, "connects", "nothing from the server");
+            crowd_fails(up, "connects", "", "a connection", "no answer to it");
     }
     return up;
 }
@@ -766,7 +776,7 @@ crowd_speaks(struct member *m, long n, int epoll, unsigned round)
         m[i].got = 0;
         asked++;
         if (send(m[i].fd, line, len, 0) != (ssize_t)len && !opt.at_least)
-            crowd_fails(i, "sends a line", strerror(errno));
+            crowd_fails(i, "sends a line", "", "that the server reads", strerror(errno));
     }
     int64_t until = now() + opt.patience;
     while (answered < asked) {
@@ -799,8 +809,11 @@ crowd_speaks(struct member *m, long n, int epoll, unsigned round)
             break;
         if (now() > until)
             for (long i = 0; i < n; i++)
-                if (m[i].answered == round)
-                    crowd_fails(i, "hears its answer", silence());
+                if (m[i].answered == round && (!opt.idle || i == n / 2)) {
+                    crowd_line(line, sizeof line, i, round);
+                    crowd_fails(i, "hears its answer", line, "this line's ROT13",
+                                silence());
+                }
     }
     return answered;
 }
@@ -842,7 +855,7 @@ do_crowd(long n)
             close(m[i].fd);
     free(m);
     if (answered < opt.at_least)
-        die(1, "%ld answered, and %ld were to be", answered, opt.at_least);
+        die(1, "%ld answered, and %ld were to be", answered, (long)opt.at_least);
     return 0;
 }
 
@@ -988,6 +1001,7 @@ struct stream {
     bool reset;       // and close or reset
     size_t read_size; // at most so much at a time,
     int read_pause;   // and so many microseconds between
+    bool narrow;      // see start_connect
 };
 
 struct slot { // a stream on its way
@@ -1001,6 +1015,7 @@ struct slot { // a stream on its way
     int64_t send_at, read_at, settled_at, progress;
     enum { RUNNING, RIGHT, WRONG } verdict;
     const char *why;
+    bool early; // it is wrong because something came before its newline was sent
 };
 
 static uint64_t
@@ -1092,6 +1107,11 @@ make_stream(struct stream *s, uint64_t seed, uint64_t index)
     s->reset = below(&r, 2);
     s->read_size = below(&r, 4) ? 65536 : 1 + s->len / 20 + below(&r, 100);
     s->read_pause = below(&r, 8) ? 0 : (int)below(&r, 2000);
+    s->narrow = s->len > 20000 && below(&r, 2);
+    if (s->narrow) { // it takes a slow reader to fill what is left of the buffers
+        s->read_size = 1 + s->len / 20;
+        s->read_pause = 1000;
+    }
 }
 
 static void
@@ -1112,10 +1132,10 @@ slot_begin(struct slot *t)
     t->line_start = t->piece = t->got = 0;
     t->send_at = t->read_at = t->settled_at = 0;
     t->progress = now();
-    t->c.half_closed = false;
+    t->c.half_closed = t->early = false;
     t->c.ended = NULL;
     t->c.in.len = t->c.sent = 0;
-    t->c.fd = start_connect();
+    t->c.fd = start_connect(t->s.narrow);
     if (t->c.fd < 0)
         slot_wrong(t, strerror(errno));
 }
@@ -1157,12 +1177,12 @@ slot_hears(struct slot *t, int64_t time)
     if (same)
         t->progress = time;
     t->read_at = time + t->s.read_pause;
-    if (t->c.in.len && t->got == most && most < t->s.len)
-        slot_wrong(t, "which came before its newline had been sent");
-    else if (t->c.in.len)
+    if (t->c.in.len) {
+        t->early = t->got == most && most < t->s.len;
         slot_wrong(t, NULL);
-    else if (t->c.ended)
+    } else if (t->c.ended) {
         slot_wrong(t, t->c.ended);
+    }
     if (t->c.ended && !t->c.in.len && t->c.half_closed && t->got == t->s.len &&
         strcmp(t->c.ended, "end of file") == 0)
         t->verdict = RIGHT;
@@ -1174,11 +1194,11 @@ slot_turn(struct slot *t, short ready, int64_t time, int settle)
 {
     if (!t->connected && ready) {
         int why = connect_result(t->c.fd);
-        t->connected = true;
         if (why) {
             slot_wrong(t, strerror(why));
             return;
         }
+        t->connected = true;
     }
     if (ready & (POLLIN | POLLERR | POLLHUP) && time >= t->read_at)
         slot_hears(t, time);
@@ -1248,7 +1268,8 @@ slot_end(struct slot *t)
     t->c.fd = -1;
 }
 
-/* The same stream once more, alone. True: it went wrong again. */
+/* The same stream once more, alone. True: it went wrong again (which it does not if
+ * there is no server left). */
 static bool
 replay(struct slot *t)
 {
@@ -1256,7 +1277,7 @@ replay(struct slot *t)
     while (t->verdict == RUNNING)
         slots_turn(&t, 1, 30000);
     slot_end(t);
-    return t->verdict == WRONG;
+    return t->verdict == WRONG && t->connected;
 }
 
 /* Try a simpler stream; if it goes wrong too, it is the one to go on with. */
@@ -1270,44 +1291,43 @@ simpler(struct stream *best, const struct stream *s, struct slot *t)
     return true;
 }
 
+/* All simpler streams that are worth a try: with fewer cuts, with fewer bytes, with a's
+ * in the place of bytes; much at once first. */
 static void
 shrink(struct stream *best, struct slot *t, int64_t until)
 {
     struct stream *s = must(malloc(sizeof *s));
-    bool better = true;
-    while (better && now() < until) {
-        better = false;
-        for (size_t i = 0; i + 1 < best->pieces && now() < until;) { // without a cut
+    *s = *best;
+    s->cuts[0] = s->len;
+    s->pieces = 1;
+    simpler(best, s, t);
+    for (size_t i = 0; i + 1 < best->pieces && now() < until;) {
+        *s = *best;
+        s->pieces--;
+        memmove(s->cuts + i, s->cuts + i + 1, (s->pieces - i) * sizeof *s->cuts);
+        if (!simpler(best, s, t))
+            i++;
+    }
+    for (size_t size = best->len; size > 0 && now() < until; size /= 2) {
+        for (size_t at = 0; at + size <= best->len && now() < until;) {
             *s = *best;
-            s->pieces--;
-            memmove(s->cuts + i, s->cuts + i + 1, (s->pieces - i) * sizeof *s->cuts);
-            if (simpler(best, s, t))
-                better = true;
-            else
-                i++;
+            s->len -= size;
+            memmove(s->data + at, s->data + at + size, s->len - at);
+            for (size_t i = 0; i < s->pieces; i++)
+                s->cuts[i] -= s->cuts[i] > at ? least(size, s->cuts[i] - at) : 0;
+            bool again =
+                at >= size && memcmp(best->data + at - size, best->data + at, size) == 0;
+            if (again || !simpler(best, s, t)) // again: the same as just tried
+                at += size;
         }
-        for (size_t size = best->len; size > 0 && now() < until; size /= 2)
-            for (size_t at = 0;
-                 at + size <= best->len && now() < until;) { // without bytes
-                *s = *best;
-                s->len -= size;
-                memmove(s->data + at, s->data + at + size, s->len - at);
-                for (size_t i = 0; i < s->pieces; i++)
-                    s->cuts[i] -= s->cuts[i] > at ? least(size, s->cuts[i] - at) : 0;
-                if (simpler(best, s, t))
-                    better = true;
-                else
-                    at += size;
-            }
-        for (size_t size = best->len; size > 0 && now() < until; size /= 2)
-            for (size_t at = 0; at < best->len && now() < until; at += size) { // only a's
-                *s = *best;
-                for (size_t i = at; i < least(at + size, s->len); i++)
-                    if (s->data[i] != '\n')
-                        s->data[i] = 'a';
-                if (memcmp(s->data, best->data, s->len) != 0 && simpler(best, s, t))
-                    better = true;
-            }
+        for (size_t at = 0; at < best->len && now() < until; at += size) {
+            *s = *best;
+            for (size_t i = at; i < least(at + size, s->len); i++)
+                if (s->data[i] != '\n')
+                    s->data[i] = 'a';
+            if (memcmp(s->data, best->data, s->len) != 0)
+                simpler(best, s, t);
+        }
     }
     free(s);
 }
@@ -1339,7 +1359,7 @@ print_steps(const char *verb, const byte *at, size_t len)
 static void
 print_scene(const struct slot *t)
 {
-    printf("rot13-client scene -p %ld -a %s 'A connects'", opt.port, opt.address);
+    printf("rot13-client scene -p %ld -a %s 'A connects'", (long)opt.port, opt.address);
     for (size_t i = 0, at = 0; i < t->s.pieces; at = t->s.cuts[i++])
         print_steps("sends", t->s.data + at, t->s.cuts[i] - at);
     if (t->s.half_close)
@@ -1354,8 +1374,8 @@ static void
 keep(const struct stream *s, const char *suffix)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/rot13-fuzz-%llu-%llu.%s", opt.keep,
-             (unsigned long long)opt.seed, (unsigned long long)s->index, suffix);
+    snprintf(path, sizeof path, "%s/rot13-fuzz-%lld-%llu.%s", opt.keep,
+             (long long)opt.seed, (unsigned long long)s->index, suffix);
     FILE *f = fopen(path, "wb");
     bool cuts = strcmp(suffix, "cuts") == 0;
     for (size_t i = 0; f && cuts && i < s->pieces; i++)
@@ -1369,17 +1389,20 @@ static void
 slot_report(struct slot *t)
 {
     char step[200];
-    snprintf(step, sizeof step, "stream %llu of seed %llu: %s, %zu pieces, %s",
-             (unsigned long long)t->s.index, (unsigned long long)opt.seed, t->s.kind,
-             t->s.pieces,
+    snprintf(step, sizeof step, "stream %llu of seed %lld: %s, %zu pieces, %s",
+             (unsigned long long)t->s.index, (long long)opt.seed, t->s.kind, t->s.pieces,
              t->s.half_close ? "half-close" : "reads the lines' answers and leaves");
     t->c.step = step;
     size_t sent = t->c.sent;
     t->c.sent = 0;
     note_sent(&t->c, t->s.data, sent);
     size_t len = t->s.half_close ? t->s.len : t->whole_lines;
-    report(&t->c, t->expect, len > t->got ? len : t->got, t->got,
-           t->got == len && !t->c.in.len ? "end of file" : NULL, t->why);
+    const char *words = NULL;
+    if (t->early)
+        words = "nothing of a line before its newline has been sent";
+    else if (t->got >= len)
+        words = t->s.half_close ? "end of file" : "an open connection";
+    report(&t->c, t->expect, len, t->got, words, t->why);
 }
 
 static int
@@ -1390,7 +1413,7 @@ difference(struct slot *t)
     keep(&t->s, "in");
     keep(&t->s, "cuts");
     struct stream *best = must(malloc(sizeof *best));
-    if (t->why && strncmp(t->why, "which came before", 17) == 0) {
+    if (t->early) {
         /* Too early: what was sent until then is all that it takes. */
         t->s.half_close = false;
         t->s.len = t->c.sent;
@@ -1407,13 +1430,15 @@ difference(struct slot *t)
         shrink(best, t, now() + 10 * SECOND);
     opt.patience = patience;
     t->s = *best;
-    if (again && replay(t)) { // with the whole patience
+    if (!again && !t->connected)
+        puts("now the server accepts no connection any more; has it ended?");
+    else if (again && replay(t)) { // with the whole patience
         keep(&t->s, "min");
         fputs("the smallest that is wrong too:\n", stderr);
         slot_report(t);
         print_scene(t);
     } else
-        puts("alone it is not wrong again; --only and the stream's number replay it");
+        puts("alone it is not wrong again; all together are, with the same --seed");
     free(best);
     return 1;
 }
@@ -1440,14 +1465,14 @@ do_fuzz(void)
         slots[i]->c.fd = -1;
     }
     sigaction(SIGINT, &(struct sigaction){.sa_handler = interrupt}, NULL);
-    printf("seed %llu\n", (unsigned long long)opt.seed);
+    printf("seed %lld\n", (long long)opt.seed);
     fflush(stdout);
     for (size_t busy = 1; busy > 0 && !interrupted;) {
         busy = 0;
         for (size_t i = 0; i < n; i++) {
             struct slot *t = slots[i];
             if (t->c.fd < 0 && index < end) {
-                make_stream(&t->s, opt.seed, index++);
+                make_stream(&t->s, (uint64_t)opt.seed, index++);
                 slot_begin(t);
             }
             busy += t->c.fd >= 0;
@@ -1474,9 +1499,8 @@ do_fuzz(void)
     }
     if (isatty(STDERR_FILENO))
         fputc('\r', stderr);
-    printf("%llu streams, %llu bytes, seed %llu: no difference\n",
-           (unsigned long long)done, (unsigned long long)sent,
-           (unsigned long long)opt.seed);
+    printf("%llu streams, %llu bytes, seed %lld: no difference\n",
+           (unsigned long long)done, (unsigned long long)sent, (long long)opt.seed);
     for (size_t i = 0; i < n; i++) {
         slot_end(slots[i]);
         free(slots[i]->c.in.at);
@@ -1496,7 +1520,7 @@ do_wait(double seconds)
     while (now() < until) {
         struct sockaddr_storage me = {0};
         socklen_t len = sizeof me;
-        int fd = start_connect();
+        int fd = start_connect(false);
         why = fd < 0                         ? errno
               : wait_for(fd, POLLOUT, until) ? connect_result(fd)
                                              : ETIMEDOUT;
@@ -1511,7 +1535,7 @@ do_wait(double seconds)
             return 0;
         nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     }
-    die(1, "%s:%ld: nothing accepted in %g s: %s", opt.address, opt.port, seconds,
+    die(1, "%s:%ld: nothing accepted in %g s: %s", opt.address, (long)opt.port, seconds,
         strerror(why));
 }
 
@@ -1521,7 +1545,7 @@ do_free(void)
     int fd = socket(opt.to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
         bind(fd, (struct sockaddr *)&opt.to, opt.to_len) < 0 || listen(fd, 1) < 0)
-        die(1, "%s:%ld is not free: %s", opt.address, opt.port, strerror(errno));
+        die(1, "%s:%ld is not free: %s", opt.address, (long)opt.port, strerror(errno));
     close(fd);
     return 0;
 }
@@ -1704,7 +1728,7 @@ resolve(void)
     char port[20];
     struct addrinfo *found,
         hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
-    snprintf(port, sizeof port, "%ld", opt.port);
+    snprintf(port, sizeof port, "%ld", (long)opt.port);
     if (getaddrinfo(opt.address, port, &hints, &found) != 0)
         die(2, "-a: '%s' is not an IPv4 or IPv6 address", opt.address);
     memcpy(&opt.to, found->ai_addr, found->ai_addrlen);
@@ -1725,78 +1749,66 @@ do_oracle(void)
     return 0;
 }
 
+static const struct {
+    int letter;
+    const char *name;
+    int64_t *value;
+    double unit; // 0: a flag
+    double lowest, highest;
+} options[] = {
+    {'p', "port", &opt.port, 1, 1, 65535},
+    {'t', "patience", &opt.patience, SECOND, 0, 3600},
+    {'q', "quiet", &opt.quiet, 1000, 0, 1e6},
+    {'v', "verbose", &opt.verbose, 0, 0, 0},
+    {'i', "idle", &opt.idle, 0, 0, 0},
+    {'H', "hold", &opt.hold, 0, 0, 0},
+    {'M', "at-least", &opt.at_least, 1, 1, 1e6},
+    {'n', "clients", &opt.clients, 1, 1, 1000},
+    {'u', "unread", &opt.unread, 0, 0, 0},
+    {'S', "seed", &opt.seed, 1, 0, 9e15},
+    {'N', "streams", &opt.streams, 1, 0, 9e15},
+    {'O', "only", &opt.only, 1, 0, 9e15},
+    {'c', "connections", &opt.connections, 1, 1, 1000},
+    {'k', "kill-after", &opt.kill_after, 1000, 0, 1e6},
+};
+#define OPTIONS (sizeof options / sizeof *options)
+
+static void
+read_options(int argc, char **argv)
+{
+    struct option names[OPTIONS + 4] = {{"help", no_argument, NULL, 'h'},
+                                        {"address", required_argument, NULL, 'a'},
+                                        {"keep", required_argument, NULL, 'K'}};
+    for (size_t i = 0; i < OPTIONS; i++)
+        names[i + 3] = (struct option){options[i].name, options[i].unit > 0, NULL,
+                                       options[i].letter};
+    for (int o; (o = getopt_long(argc, argv, "p:a:t:q:vin:c:k:h", names, NULL)) != -1;) {
+        if (o == 'h') {
+            fputs(help, stdout);
+            exit(0);
+        }
+        if (o == '?') // getopt has said what is wrong
+            exit(2);
+        if (o == 'a')
+            opt.address = optarg;
+        if (o == 'K')
+            opt.keep = optarg;
+        for (size_t i = 0; i < OPTIONS; i++)
+            if (options[i].letter == o)
+                *options[i].value =
+                    options[i].unit > 0
+                        ? (int64_t)(options[i].unit * number(options[i].name, optarg,
+                                                             options[i].lowest,
+                                                             options[i].highest))
+                        : 1;
+    }
+}
+
 int
 main(int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'},
-                                            {"hold", no_argument, NULL, 'H'},
-                                            {"at-least", required_argument, NULL, 'M'},
-                                            {"unread", no_argument, NULL, 'u'},
-                                            {"seed", required_argument, NULL, 'S'},
-                                            {"streams", required_argument, NULL, 'N'},
-                                            {"only", required_argument, NULL, 'O'},
-                                            {"keep", required_argument, NULL, 'K'},
-                                            {0}};
-    opt.seed = (uint64_t)time(NULL) * 1000 + (uint64_t)(now() % 1000);
-
-    for (int o;
-         (o = getopt_long(argc, argv, "p:a:t:q:vin:c:k:h", options, NULL)) != -1;) {
-        switch (o) {
-        case 'p':
-            opt.port = (long)number("-p", optarg, 1, 65535);
-            break;
-        case 'a':
-            opt.address = optarg;
-            break;
-        case 't':
-            opt.patience = (int64_t)(number("-t", optarg, 0, 3600) * SECOND);
-            break;
-        case 'q':
-            opt.quiet = (int64_t)number("-q", optarg, 0, 3600000) * 1000;
-            break;
-        case 'v':
-            opt.verbose = true;
-            break;
-        case 'i':
-            opt.idle = true;
-            break;
-        case 'n':
-            opt.clients = (long)number("-n", optarg, 1, 1000);
-            break;
-        case 'c':
-            opt.connections = (long)number("-c", optarg, 1, 1000);
-            break;
-        case 'k':
-            opt.kill_after = (int64_t)number("-k", optarg, 0, 3600000) * 1000;
-            break;
-        case 'H':
-            opt.hold = true;
-            break;
-        case 'M':
-            opt.at_least = (long)number("--at-least", optarg, 1, 1e6);
-            break;
-        case 'u':
-            opt.unread = true;
-            break;
-        case 'S':
-            opt.seed = (uint64_t)number("--seed", optarg, 0, 9e15);
-            break;
-        case 'N':
-            opt.streams = (long)number("--streams", optarg, 0, 9e15);
-            break;
-        case 'O':
-            opt.only = (long)number("--only", optarg, 0, 9e15);
-            break;
-        case 'K':
-            opt.keep = optarg;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return 0;
-        default: // getopt has said what is wrong
-            return 2;
-        }
-    }
+    opt.seed = (int64_t)time(NULL) * 1000 + now() % 1000;
+    read_options(argc, argv);
     resolve();
     make_oracle();
     make_lines();
