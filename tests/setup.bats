@@ -113,10 +113,10 @@ apt_install='apt-get install -y --no-install-recommends'
     apt
     setup_script
     assert_success
-    assert_line --index 0 'setup: missing: cc make pkg-config libevent bats bats-support bats-assert nc httpd ps diff'
-    assert_line --index 1 "setup: will run: env DEBIAN_FRONTEND=noninteractive $apt_install gcc libc6-dev make pkg-config libevent-dev bats bats-support bats-assert netcat-openbsd busybox procps diffutils"
+    assert_line --index 0 'setup: missing: cc make pkg-config libevent bats bats-support bats-assert nc httpd ps ss diff'
+    assert_line --index 1 "setup: will run: env DEBIAN_FRONTEND=noninteractive $apt_install gcc libc6-dev make pkg-config libevent-dev bats bats-support bats-assert netcat-openbsd busybox procps iproute2 diffutils"
     assert_line --index 2 'setup: all is there now'
-    assert_called "$apt_install gcc libc6-dev make pkg-config libevent-dev bats bats-support bats-assert netcat-openbsd busybox procps diffutils"
+    assert_called "$apt_install gcc libc6-dev make pkg-config libevent-dev bats bats-support bats-assert netcat-openbsd busybox procps iproute2 diffutils"
     setup_script
     assert_success
     assert_output 'setup: nothing is missing'
@@ -160,7 +160,7 @@ apt_install='apt-get install -y --no-install-recommends'
     apt
     setup_script all
     assert_success
-    assert_called "$apt_install gcc libc6-dev make pkg-config libevent-dev bats bats-support bats-assert netcat-openbsd busybox procps diffutils git clang libclang-rt-dev clang-format clang-tidy cppcheck shellcheck shfmt strace valgrind libc6-dbg musl-tools gnuplot-nox socat python3 haproxy libssl-dev openssl iproute2 libxml2-utils"
+    assert_called "$apt_install gcc libc6-dev make pkg-config libevent-dev bats bats-support bats-assert netcat-openbsd busybox procps iproute2 diffutils git clang libclang-rt-dev clang-format clang-tidy cppcheck shellcheck shfmt strace valgrind libc6-dbg musl-tools gnuplot-nox socat python3 haproxy libssl-dev openssl libxml2-utils"
 }
 
 @test "setup: pacman is asked for Arch's names" {
@@ -168,7 +168,7 @@ apt_install='apt-get install -y --no-install-recommends'
     setup_script
     assert_success
     run grep -v -e -Si "$machine/called"
-    assert_output 'pacman -S --needed --noconfirm gcc make pkgconf libevent bats bats-support bats-assert openbsd-netcat busybox procps-ng diffutils'
+    assert_output 'pacman -S --needed --noconfirm gcc make pkgconf libevent bats bats-support bats-assert openbsd-netcat busybox procps-ng iproute2 diffutils'
 }
 
 @test "setup: pacman without lists fetches them first" {
@@ -184,7 +184,7 @@ apt_install='apt-get install -y --no-install-recommends'
     manager apk
     setup_script
     assert_success
-    assert_called 'apk add --no-cache gcc musl-dev make pkgconf libevent-dev bats bats-support bats-assert netcat-openbsd busybox-extras procps-ng diffutils'
+    assert_called 'apk add --no-cache gcc musl-dev make pkgconf libevent-dev bats bats-support bats-assert netcat-openbsd busybox-extras procps-ng iproute2 diffutils'
 }
 
 @test "setup: Alpine's busybox-extras counts as busybox" {
@@ -206,7 +206,7 @@ apt_install='apt-get install -y --no-install-recommends'
     assert_line 'setup: still missing: bats-support bats-assert'
     assert_line "setup: bats-support: as root: git clone https://github.com/bats-core/bats-support $machine/usr/lib/bats/bats-support"
     assert_line "setup: bats-assert: as root: git clone https://github.com/bats-core/bats-assert $machine/usr/lib/bats/bats-assert"
-    assert_called 'dnf install -y --setopt=install_weak_deps=False gcc make pkgconf-pkg-config libevent-devel bats netcat busybox procps-ng diffutils'
+    assert_called 'dnf install -y --setopt=install_weak_deps=False gcc make pkgconf-pkg-config libevent-devel bats netcat busybox procps-ng iproute diffutils'
 }
 
 @test "setup: zypper brings all but the bats libraries, and what to do about them is said" {
@@ -216,19 +216,16 @@ apt_install='apt-get install -y --no-install-recommends'
     assert_failure 1
     assert_line 'setup: zypper has no package for: bats-support bats-assert'
     assert_line --partial 'git clone https://github.com/bats-core/bats-assert'
-    assert_called 'zypper --non-interactive install --no-recommends gcc make pkg-config libevent-devel bats netcat-openbsd busybox procps diffutils'
+    assert_called 'zypper --non-interactive install --no-recommends gcc make pkg-config libevent-devel bats netcat-openbsd busybox procps iproute2 diffutils'
 }
 
 @test "setup: Homebrew is asked for its names, never through sudo" {
     program bin/id 'echo 1000'
     program bin/sudo "echo sudo >>'$machine/called'; exec \"\$@\""
-    program bin/brew "if [ \$1 = --prefix ]; then echo '$machine/brew'; exit; fi
-        echo \"brew \$*\" >>'$machine/called'
-        $bring
-        /bin/mkdir '$machine/brew' && /bin/mv '$machine/usr/lib/bats' '$machine/brew/lib'"
+    manager brew
     setup_script
     assert_success
-    assert_line 'setup: brew has no package for: cc make nc httpd ps'
+    assert_line 'setup: brew has no package for: cc make nc httpd ps ss'
     assert_called 'brew install pkgconf libevent bats-core bats-core/bats-core/bats-support bats-core/bats-core/bats-assert diffutils'
 }
 
@@ -273,7 +270,7 @@ $apt_install netcat-openbsd"
     assert_line 'setup: still missing: bats-assert'
     assert_line --partial 'git clone https://github.com/bats-core/bats-assert'
     run grep -c . "$machine/called"
-    assert_output 14
+    assert_output 15
 }
 
 @test "setup: says what is still missing when the package manager did not bring it" {
@@ -396,10 +393,14 @@ $apt_install netcat-openbsd"
 
 @test "setup: bats libraries count wherever the tests find them" {
     complete
+    mkdir "$machine/usr/local"
     mv "$machine/usr/lib/bats" "$machine/usr/lib/node_modules"
     setup_script
     assert_success
-    mv "$machine/usr/lib/node_modules" "$machine/usr/mine"
+    mv "$machine/usr/lib/node_modules" "$machine/usr/local/lib"
+    setup_script
+    assert_success
+    mv "$machine/usr/local/lib" "$machine/usr/mine"
     setup_script
     assert_failure 1
     lib_path=/nowhere:$machine/usr/mine
