@@ -480,7 +480,7 @@ send_until_stuck(struct conn *c)
         if (n > 0) {
             note_sent(c, lines + at, (size_t)n);
             c->stuck += (size_t)n;
-            until = now() + SECOND;
+            until = now() + SECOND / 3;
         } else if (errno != EAGAIN && errno != EINTR) {
             broken(c, NULL, 0, 0, "that the connection stays open", strerror(errno));
         } else if (!wait_for(c->fd, POLLOUT, until)) {

@@ -6,10 +6,12 @@
 #             after every test, and its "listening on" line is waited for
 #   PATIENCE  seconds to wait for what must come (5)
 #   CROWD     clients at once in the test of that name (1000)
+#   SLOW      how many times slower it may be (1), under valgrind say
 #   SPINS     not empty: uses a whole core by design (stage 03)
 
-PATIENCE=${PATIENCE:-5}
 CROWD=${CROWD:-1000}
+SLOW=${SLOW:-1}
+PATIENCE=${PATIENCE:-$((5 * SLOW))}
 CLIENT=$BATS_TEST_DIRNAME/../rot13-client
 
 client() { # SUBCOMMAND ARGUMENT...

@@ -85,7 +85,7 @@ line_is() { # ADDRESS:PORT
 }
 
 @test "stopped by Ctrl-C, make run ends without an error line" {
-    run timeout -s INT 2 make --no-print-directory -C "$(dirname "$SERVER")" run
+    run timeout -s INT 1 make --no-print-directory -C "$(dirname "$SERVER")" run
     refute_output --partial "Error"
     assert_line --partial "listening on 127.0.0.1:40713"
     assert_line --partial "nc 127.0.0.1 40713"

@@ -5,33 +5,33 @@
 
 load ../server.bash
 
-# Sends a file and ends; what comes back must be what tr makes of it.
+# Sends a file; what comes back must be what tr makes of it.  The file ends with
+# a newline, so that what happens to an unfinished line (rule 2) and at the end of
+# input (rule 3) is not tested here.
 through_the_server() { # FILE
     tr A-Za-z N-ZA-Mn-za-m <"$1" >"$BATS_TEST_TMPDIR/expected"
-    timeout 60 nc -N 127.0.0.1 40713 <"$1" >"$BATS_TEST_TMPDIR/received"
-    cmp "$BATS_TEST_TMPDIR/expected" "$BATS_TEST_TMPDIR/received"
+    play 'A connects' "A sends file $1" "A hears file $BATS_TEST_TMPDIR/expected"
 }
 
 @test "rule 1: every byte value passes, letters rotate" {
     start_server
-    client scene "A connects" 'A sends \0\x01\x7f\x80\xffAMNZamnz[`{@\r\n' \
-        'A hears \0\x01\x7f\x80\xffNZAMnzam[`{@\r\n'
-    LC_ALL=C awk 'BEGIN { for (i = 0; i < 256; ++i) printf "%c", i }' >"$BATS_TEST_TMPDIR/bytes"
+    LC_ALL=C awk 'BEGIN { for (i = 0; i < 256; ++i) printf "%c%c", i, 255 - i; print "" }' \
+        >"$BATS_TEST_TMPDIR/bytes"
     through_the_server "$BATS_TEST_TMPDIR/bytes"
 }
 
 @test "rule 1: five megabytes of anything come back whole" {
     start_server
-    head -c 5000000 /dev/urandom >"$BATS_TEST_TMPDIR/random"
+    { head -c 5000000 /dev/urandom && echo; } >"$BATS_TEST_TMPDIR/random"
     through_the_server "$BATS_TEST_TMPDIR/random"
 }
 
-@test "rule 1: nothing but newlines, and no newline at all" {
+@test "rule 1: nothing but newlines, and hardly any" {
     start_server
     head -c 300000 /dev/zero | tr '\0' '\n' >"$BATS_TEST_TMPDIR/newlines"
     through_the_server "$BATS_TEST_TMPDIR/newlines"
-    head -c 300000 /dev/zero | tr '\0' 'x' >"$BATS_TEST_TMPDIR/no-newline"
-    through_the_server "$BATS_TEST_TMPDIR/no-newline"
+    { head -c 300000 /dev/zero | tr '\0' 'x' && echo; } >"$BATS_TEST_TMPDIR/one-newline"
+    through_the_server "$BATS_TEST_TMPDIR/one-newline"
 }
 
 @test "rule 1: lines about as long as the buffer" {

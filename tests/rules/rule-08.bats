@@ -33,7 +33,7 @@ settled() {
 
 ends_cleanly() { # SIGNAL
     start_server
-    play 'A connects' 'A sends mid' 'B connects' 'B sends until stuck' \
+    play 'A connects' 'A sends mid' 'B connects' 'B sends 100000 times x' \
         'C connects' 'C sends Hello\n' 'C hears Uryyb\n' 'C is turned away' 3>&- &
     local players=$!
     wait_until has_clients 3
