@@ -1150,6 +1150,13 @@ raise_limit(void)
         die("setrlimit: %s", strerror(errno));
 }
 
+/* A server may give memory back as well: that it takes none is the least. */
+static double
+per_connection(double before, double after)
+{
+    return after > before ? (after - before) / (double)(opt.active + opt.idle) : 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1181,12 +1188,11 @@ main(int argc, char **argv)
     struct report report = {.pss_kib = -1, .rss_kib = -1};
     open_all();
     report.timed = run(opt.duration, NULL);
-    long connections = opt.active + opt.idle;
-    if (server && opt.mode != CHURN && connections > 0) {
+    if (server && opt.mode != CHURN && opt.active + opt.idle > 0) {
         usage_of(server, 1, &after);
         if (after.pss_kib >= 0 && before.pss_kib >= 0) {
-            report.pss_kib = (after.pss_kib - before.pss_kib) / (double)connections;
-            report.rss_kib = (after.rss_kib - before.rss_kib) / (double)connections;
+            report.pss_kib = per_connection(before.pss_kib, after.pss_kib);
+            report.rss_kib = per_connection(before.rss_kib, after.rss_kib);
         }
     }
     close_all();
