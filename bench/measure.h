@@ -27,8 +27,8 @@ int usage_of(pid_t root, int memory, struct usage *u);
 /*
  * Counts the system calls of ROOT, of its descendants, and of all that they
  * will fork, from here to counter_close().  Where the kernel's tracepoint may be
- * used (as root, as a rule), that counts; it costs the server some hundredths of a
- * microsecond a call.  Else strace counts, which slows the server down very much.
+ * used (as root, as a rule), that counts, and the server hardly notices.  Else strace
+ * counts, which slows the server down very much.
  * Returns NULL and sets *WHY when neither can be had.
  */
 struct counter *counter_open(pid_t root, const char **why);

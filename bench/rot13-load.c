@@ -21,6 +21,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -43,10 +44,6 @@
 #define PATIENCE    (5 * SECOND)    /* no byte for so long: the server is stuck */
 #define PER_ADDRESS 20000           /* connections from one source address */
 #define SPIN        (100 * 1000ULL) /* too short a time for sleeping until then */
-
-static const char usage[] =
-    "usage: rot13-load [OPTION]... rtt|bulk|churn [PORT [ADDRESS]]"
-    " (rot13-load --help tells more)\n";
 
 static const char help[] =
     "Usage: rot13-load [OPTION]... MODE [PORT [ADDRESS]]\n"
@@ -191,7 +188,8 @@ bad_usage(const char *format, ...)
     va_start(ap, format);
     vfprintf(stderr, format, ap);
     va_end(ap);
-    fprintf(stderr, "; rot13-load --help tells what there is\n");
+    fprintf(stderr, "; usage: rot13-load [OPTION]... rtt|bulk|churn [PORT [ADDRESS]], "
+                    "more with --help\n");
     exit(2);
 }
 
@@ -313,6 +311,9 @@ probe_or_die(long connections)
                 where, connections, (int)(PATIENCE / SECOND));
         if (error == EBADMSG)
             die("%s: the answer to \"Hello\" is not \"Uryyb\"", where);
+        if (error == ECONNREFUSED)
+            die("%s: %s: start a server there, or let --server start one", where,
+                strerror(error));
         die("%s: %s", where, strerror(error));
     }
     ++probes;
@@ -853,16 +854,21 @@ run(double duration, struct counter *counter)
         }
         progress(now, start);
 
-        /* Sleep a little less than until then, and the rest of it awake: a line has to
-         * go out when it is due and not when a timer came round to it. */
         if (on_terminal && wake > now + SECOND / 4)
             wake = now + SECOND / 4;
-        uint64_t pause = wake > now + SPIN ? wake - now - SPIN / 2 : 0;
-        struct timespec timeout = {(time_t)(pause / SECOND), (long)(pause % SECOND)};
+        /* A line has to go out when it is due, not when a timer came round to it: with
+         * --rate, sleep a little less than until then, and be awake for the rest. */
+        uint64_t pause = wake > now ? wake - now : 0;
+        if (opt.rate > 0 && pause > SPIN) {
+            struct timespec nap = {(time_t)((pause - SPIN / 2) / SECOND),
+                                   (long)((pause - SPIN / 2) % SECOND)};
+            ppoll(&(struct pollfd){.fd = ep, .events = POLLIN}, 1, &nap, NULL);
+        }
         struct epoll_event events[512];
-        int n = epoll_pwait2(ep, events, 512, &timeout, NULL);
+        int n = epoll_wait(ep, events, 512,
+                           opt.rate > 0 ? 0 : (int)((pause + 999999) / 1000000));
         if (n < 0 && errno != EINTR)
-            die("epoll_pwait2: %s", strerror(errno));
+            die("epoll_wait: %s", strerror(errno));
         check_interrupted();
         now = now_ns();
         for (int i = 0; i < n; ++i) {
@@ -1053,7 +1059,7 @@ parse(int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     for (int o;
-         (o = getopt_long(argc, argv, "a:i:l:d:w:r:c:s:p:n:h", options, NULL)) != -1;) {
+         (o = getopt_long(argc, argv, ":a:i:l:d:w:r:c:s:p:n:h", options, NULL)) != -1;) {
         switch (o) {
         case 'a':
             opt.active = (long)number("--active", optarg, 0, 1e6, 1);
@@ -1098,9 +1104,10 @@ parse(int argc, char **argv)
         case 'h':
             fputs(help, stdout);
             exit(0);
-        default: /* getopt_long() has said what is wrong */
-            fputs(usage, stderr);
-            exit(2);
+        case ':':
+            bad_usage("%s: its value is missing", argv[optind - 1]);
+        default:
+            bad_usage("%s: there is no such option", argv[optind - 1]);
         }
     }
     if (optind >= argc)
@@ -1168,7 +1175,8 @@ main(int argc, char **argv)
         CPU_ZERO(&set);
         CPU_SET((size_t)opt.cpu, &set);
         if (sched_setaffinity(0, sizeof(set), &set) < 0)
-            die("--cpu %ld: %s", opt.cpu, strerror(errno));
+            die("--cpu %ld: %s; this machine has %ld processors, the first is 0", opt.cpu,
+                strerror(errno), sysconf(_SC_NPROCESSORS_ONLN));
     }
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
