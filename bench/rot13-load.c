@@ -787,17 +787,122 @@ stop_load(void)
     }
 }
 
-/* Not in the ring, and yet to be watched: strace's pipe. */
+/* What there was when the timed phase began. */
+static struct {
+    uint64_t at, lines, bytes, calls;
+    double own_cpu;
+    struct usage usage;
+} before;
+
+static void
+begin_timed(struct counter *counter)
+{
+    uint64_t looked = now_ns();
+    if (server && usage_of(server, 0, &before.usage) == 0)
+        check_server();
+    if (counter)
+        before.calls = counter_read(counter);
+    phase = TIMED;
+    before.at = now_ns();
+    before.lines = lines_so_far();
+    before.bytes = answered;
+    before.own_cpu = own_cpu();
+    /* While we looked at the server, lines had to wait for us: no latencies until that
+     * is made up for.  And none at all when counting slows the server down. */
+    if (!counter)
+        timed_from = before.at + (before.at - looked);
+}
+
+static void
+end_timed(struct result *r)
+{
+    r->seconds = (double)(now_ns() - before.at) / 1e9;
+    r->lines = lines_so_far() - before.lines;
+    r->bytes = answered - before.bytes;
+    r->load_cpu = (own_cpu() - before.own_cpu) / r->seconds;
+    stop_load();
+}
+
+/* All answers are here.  Now we may take the time to look at the server. */
+static void
+end_drain(struct result *r, struct counter *counter)
+{
+    if (counter)
+        r->calls = counter_read(counter) - before.calls;
+    r->cpu_seconds = (double)(now_ns() - before.at) / 1e9;
+    r->cpu_lines = lines_so_far() - before.lines;
+    if (server && usage_of(server, 0, &r->usage) == 0)
+        check_server();
+    r->usage.cpu -= before.usage.cpu;
+    total_bytes += answered;
+}
+
+/* The open loop gave up waiting: these lines were at least as slow as this. */
+static uint64_t
+record_late(uint64_t now)
+{
+    uint64_t late = 0;
+    for (long i = opt.idle; i < opened; ++i) {
+        struct conn *c = &conns[i];
+        double period = 1e9 * (double)opt.active / opt.rate;
+        for (uint64_t k = c->got < c->allowed ? 0 : 1; k <= c->waiting; ++k) {
+            uint64_t due = c->since + (uint64_t)((double)k * period);
+            if (due < timed_from)
+                continue;
+            record(now - due);
+            ++late;
+        }
+    }
+    return late;
+}
+
+/* Not a connection, and watched like one: strace's pipe. */
 static struct conn strace_pipe;
 
+/* Serves what is ready, waits for it until WAKE if nothing is. */
+static void
+wait_for_events(uint64_t now, uint64_t wake, struct counter *counter)
+{
+    if (on_terminal && wake > now + SECOND / 4)
+        wake = now + SECOND / 4;
+    uint64_t pause = wake > now ? wake - now : 0;
+    int ms = (int)((pause + 999999) / 1000000);
+    /* A line has to go out when it is due, not when a timer came round to it: with
+     * --rate, sleep a little less than until then, and be awake for the rest. */
+    if (opt.rate > 0) {
+        ms = 0;
+        uint64_t nap = pause > SPIN ? pause - SPIN / 2 : 0;
+        struct timespec timeout = {(time_t)(nap / SECOND), (long)(nap % SECOND)};
+        if (nap > 0)
+            ppoll(&(struct pollfd){.fd = ep, .events = POLLIN}, 1, &timeout, NULL);
+    }
+    struct epoll_event events[512];
+    int n = epoll_wait(ep, events, 512, ms);
+    if (n < 0 && errno != EINTR)
+        die("epoll_wait: %s", strerror(errno));
+    check_interrupted();
+    now = now_ns();
+    for (int i = 0; i < n; ++i) {
+        struct conn *c = events[i].data.ptr;
+        if (c == &strace_pipe) {
+            counter_read(counter);
+            continue;
+        }
+        /* Answers first: they may end the connection, and open another in its place. */
+        int fd = c->fd;
+        if (events[i].events & ~(uint32_t)EPOLLOUT)
+            pull(c, now);
+        if (events[i].events & EPOLLOUT && c->fd == fd)
+            push(c);
+    }
+}
+
+/* Warm-up, the timed phase, and the wait for the last answers. */
 static struct result
 run(double duration, struct counter *counter)
 {
     struct result r = {0};
-    struct usage before = {0}, after = {0};
-    uint64_t next = 0, lines_before = 0, bytes_before = 0, calls_before = 0;
-    double own_before = 0;
-    uint64_t from = 0; /* when the timed phase began */
+    uint64_t next = 0; /* with --rate: the number of the line that is due next */
 
     answered = finished = busy = 0;
     phase = WARM;
@@ -806,7 +911,6 @@ run(double duration, struct counter *counter)
         strace_pipe.fd = counter_fd(counter);
         watch(&strace_pipe, EPOLLIN, EPOLL_CTL_ADD);
     }
-
     uint64_t start = last_answer = now_ns();
     uint64_t turn = start + (uint64_t)(opt.warmup * 1e9); /* when the phase ends */
     start_load();
@@ -814,100 +918,34 @@ run(double duration, struct counter *counter)
     while (phase != DRAIN || busy > 0) {
         uint64_t now = now_ns(), wake = turn;
         if (phase == WARM && now >= turn) {
-            if (server && usage_of(server, 0, &before) == 0)
-                check_server();
-            if (counter)
-                calls_before = counter_read(counter);
-            now = now_ns();
-            phase = TIMED;
-            from = now;
-            if (!counter) /* counting makes it slow: those latencies are not for the
-                             report */
-                timed_from = now;
-            lines_before = lines_so_far();
-            bytes_before = answered;
-            own_before = own_cpu();
-            wake = turn = now + (uint64_t)(duration * 1e9);
-        } else if (phase == TIMED && now >= turn) {
-            r.seconds = (double)(now - from) / 1e9;
-            r.lines = lines_so_far() - lines_before;
-            r.bytes = answered - bytes_before;
-            r.load_cpu = (own_cpu() - own_before) / r.seconds;
-            stop_load();
+            begin_timed(counter);
+            turn = before.at + (uint64_t)(duration * 1e9);
             continue;
-        } else if (phase == DRAIN) {
-            wake = now + SECOND / 10;
-            /* An open loop may be more behind than we care to wait for. */
-            if (opt.rate > 0 && now > turn + PATIENCE)
-                break;
         }
-        if (busy > 0 && now > last_answer + PATIENCE)
-            die("%s: no answer for %d seconds, %llu of %ld connections wait for one",
-                where, (int)(PATIENCE / SECOND), (unsigned long long)busy, opt.active);
+        if (phase == TIMED && now >= turn) {
+            end_timed(&r);
+            continue;
+        }
+        if (phase == DRAIN) {
+            wake = now + SECOND / 10;
+            if (opt.rate > 0 && now > turn + PATIENCE) {
+                r.late = record_late(now);
+                break;
+            }
+        }
         if (busy == 0)
             last_answer = now;
+        if (now > last_answer + PATIENCE)
+            die("%s: no answer for %d seconds, %llu of %ld connections wait for one",
+                where, (int)(PATIENCE / SECOND), (unsigned long long)busy, opt.active);
         if (opt.rate > 0) {
-            uint64_t end = phase == WARM ? UINT64_MAX : turn;
-            uint64_t due = send_due(start, &next, now, end);
-            if (due < wake)
-                wake = due;
+            uint64_t due = send_due(start, &next, now, phase == WARM ? UINT64_MAX : turn);
+            wake = due < wake ? due : wake;
         }
         progress(now, start);
-
-        if (on_terminal && wake > now + SECOND / 4)
-            wake = now + SECOND / 4;
-        /* A line has to go out when it is due, not when a timer came round to it: with
-         * --rate, sleep a little less than until then, and be awake for the rest. */
-        uint64_t pause = wake > now ? wake - now : 0;
-        if (opt.rate > 0 && pause > SPIN) {
-            struct timespec nap = {(time_t)((pause - SPIN / 2) / SECOND),
-                                   (long)((pause - SPIN / 2) % SECOND)};
-            ppoll(&(struct pollfd){.fd = ep, .events = POLLIN}, 1, &nap, NULL);
-        }
-        struct epoll_event events[512];
-        int n = epoll_wait(ep, events, 512,
-                           opt.rate > 0 ? 0 : (int)((pause + 999999) / 1000000));
-        if (n < 0 && errno != EINTR)
-            die("epoll_wait: %s", strerror(errno));
-        check_interrupted();
-        now = now_ns();
-        for (int i = 0; i < n; ++i) {
-            struct conn *c = events[i].data.ptr;
-            if (c == &strace_pipe) {
-                counter_read(counter);
-                continue;
-            }
-            /* Answers first: they may have ended the connection that stood here. */
-            int fd = c->fd;
-            if (events[i].events & ~(uint32_t)EPOLLOUT)
-                pull(c, now);
-            if (events[i].events & EPOLLOUT && c->fd == fd)
-                push(c);
-        }
+        wait_for_events(now, wake, counter);
     }
-
-    if (counter)
-        r.calls = counter_read(counter) - calls_before;
-    r.cpu_seconds = (double)(now_ns() - from) / 1e9;
-    r.cpu_lines = lines_so_far() - lines_before;
-    if (server) {
-        usage_of(server, 0, &after);
-        r.usage.cpu = after.cpu - before.cpu;
-        r.usage.processes = after.processes;
-    }
-    /* What has waited in vain until now was at least as slow as this. */
-    for (long i = opt.idle; i < opened && opt.rate > 0; ++i) {
-        struct conn *c = &conns[i];
-        double period = 1e9 * (double)opt.active / opt.rate;
-        for (uint64_t k = c->got < c->allowed ? 0 : 1; k <= c->waiting; ++k) {
-            uint64_t due = c->since + (uint64_t)((double)k * period);
-            if (due < timed_from)
-                continue;
-            record(now_ns() - due);
-            ++r.late;
-        }
-    }
-    total_bytes += answered;
+    end_drain(&r, counter);
     return r;
 }
 
@@ -964,14 +1002,14 @@ report_csv(const struct report *r)
 }
 
 static void
-print_time(const char *before, double us)
+print_time(const char *label, double us)
 {
     if (us < 1000)
-        printf("%s%.0f us", before, us);
+        printf("%s%.0f us", label, us);
     else if (us < 1e6)
-        printf("%s%.3g ms", before, us / 1e3);
+        printf("%s%.3g ms", label, us / 1e3);
     else
-        printf("%s%.3g s", before, us / 1e6);
+        printf("%s%.3g s", label, us / 1e6);
 }
 
 static int
@@ -1159,9 +1197,9 @@ raise_limit(void)
 
 /* A server may give memory back as well: that it takes none is the least. */
 static double
-per_connection(double before, double after)
+per_connection(double empty, double full)
 {
-    return after > before ? (after - before) / (double)(opt.active + opt.idle) : 0;
+    return full > empty ? (full - empty) / (double)(opt.active + opt.idle) : 0;
 }
 
 int
@@ -1170,14 +1208,6 @@ main(int argc, char **argv)
     parse(argc, argv);
     on_terminal = isatty(STDERR_FILENO);
     raise_limit();
-    if (opt.cpu >= 0) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET((size_t)opt.cpu, &set);
-        if (sched_setaffinity(0, sizeof(set), &set) < 0)
-            die("--cpu %ld: %s; this machine has %ld processors, the first is 0", opt.cpu,
-                strerror(errno), sysconf(_SC_NPROCESSORS_ONLN));
-    }
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -1188,19 +1218,27 @@ main(int argc, char **argv)
         start_server();
     else if (opt.pid)
         server = opt.pid;
-    struct usage before, after;
+    if (opt.cpu >= 0) { /* only now: the server would have inherited it */
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET((size_t)opt.cpu, &set);
+        if (sched_setaffinity(0, sizeof(set), &set) < 0)
+            die("--cpu %ld: %s; this machine has %ld processors, the first is 0", opt.cpu,
+                strerror(errno), sysconf(_SC_NPROCESSORS_ONLN));
+    }
+    struct usage empty, full;
     probe_or_die(0); /* what the first connection costs is not the price of a second */
-    if (server && usage_of(server, 1, &before) == 0)
+    if (server && usage_of(server, 1, &empty) == 0)
         die("--pid %ld: there is no such process", (long)server);
 
     struct report report = {.pss_kib = -1, .rss_kib = -1};
     open_all();
     report.timed = run(opt.duration, NULL);
     if (server && opt.mode != CHURN && opt.active + opt.idle > 0) {
-        usage_of(server, 1, &after);
-        if (after.pss_kib >= 0 && before.pss_kib >= 0) {
-            report.pss_kib = per_connection(before.pss_kib, after.pss_kib);
-            report.rss_kib = per_connection(before.rss_kib, after.rss_kib);
+        usage_of(server, 1, &full);
+        if (full.pss_kib >= 0 && empty.pss_kib >= 0) {
+            report.pss_kib = per_connection(empty.pss_kib, full.pss_kib);
+            report.rss_kib = per_connection(empty.rss_kib, full.rss_kib);
         }
     }
     close_all();
