@@ -1,7 +1,7 @@
 /*
  * What a server costs, see measure.h.
  */
-#define _GNU_SOURCE /* syscall() */
+#define _GNU_SOURCE /* syscall(), memfd_create() */
 #include "measure.h"
 
 #include <ctype.h>
@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -178,10 +178,10 @@ usage_of(pid_t root, int memory, struct usage *u)
 struct counter {
     int *fd; /* with perf: one descriptor for each thread */
     size_t n;
-    pid_t strace; /* with strace: its process, and the end of its pipe */
-    int pipe;
-    uint64_t calls; /* seen so far in the pipe */
-    int line_start; /* what comes next in the pipe begins a line */
+    pid_t strace;   /* with strace: its process */
+    int log;        /* what it writes, a file in memory */
+    uint64_t calls; /* seen so far in the log */
+    int line_start; /* what comes next in the log begins a line */
 };
 
 /* The kernel's number for "a system call begins", 0 when we are not to know. */
@@ -259,17 +259,21 @@ all_traced(pid_t root)
     return all;
 }
 
-/* Runs in the child: strace, one line per call, on descriptor OUT. */
+/* Runs in the child: strace, one line per call, into LOG.  A pipe would fill up and
+ * stop strace, and with it the server, whenever we are busy with something else. */
 static void
-run_strace(pid_t root, int out)
+run_strace(pid_t root, int log, pid_t parent)
 {
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* then it lets go of the server, and ends */
+    if (getppid() != parent)
+        _exit(127);
     struct tree t = look(root);
     /* Two arguments for each process, ten of ours, and the NULL. */
     char **argv = calloc(2 * t.n + 16, sizeof(*argv));
     char output[32];
     if (argv == NULL)
         _exit(127);
-    snprintf(output, sizeof(output), "/dev/fd/%d", out);
+    snprintf(output, sizeof(output), "/proc/self/fd/%d", log);
     size_t n = 0;
     const char *fixed[] = {"strace", "-f", "-qq", "-e", "signal=none", "-s",
                            "0",      "-a", "1",   "-o", output};
@@ -286,7 +290,7 @@ run_strace(pid_t root, int out)
     int null = open("/dev/null", O_RDWR);
     if (null < 0 || dup2(null, 0) < 0 || dup2(null, 2) < 0)
         _exit(127);
-    fcntl(out, F_SETFD, 0);
+    fcntl(log, F_SETFD, 0);
     execvp("strace", argv);
     _exit(127);
 }
@@ -294,20 +298,16 @@ run_strace(pid_t root, int out)
 static int
 strace_open(struct counter *c, pid_t root, const char **why)
 {
-    int end[2];
-    if (pipe(end) < 0) {
-        *why = "no pipe to strace";
+    c->log = memfd_create("strace", MFD_CLOEXEC);
+    if (c->log < 0) {
+        *why = "no file in memory for strace to write to";
         return 0;
     }
-    fcntl(end[0], F_SETFD, FD_CLOEXEC);
-    fcntl(end[1], F_SETFD, FD_CLOEXEC);
-    fcntl(end[0], F_SETFL, O_NONBLOCK);
+    c->line_start = 1;
+    pid_t parent = getpid();
     c->strace = fork();
     if (c->strace == 0)
-        run_strace(root, end[1]);
-    close(end[1]);
-    c->pipe = end[0];
-    c->line_start = 1;
+        run_strace(root, c->log, parent);
     for (int i = 0; c->strace > 0 && i < 1000; ++i) {
         int status;
         if (waitpid(c->strace, &status, WNOHANG) == c->strace) {
@@ -319,7 +319,6 @@ strace_open(struct counter *c, pid_t root, const char **why)
         }
         if (all_traced(root))
             return 1;
-        counter_read(c);
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
     *why = "strace did not attach";
@@ -334,7 +333,7 @@ counter_open(pid_t root, const char **why)
         *why = "out of memory";
         return NULL;
     }
-    c->strace = c->pipe = -1;
+    c->strace = c->log = -1;
     if (perf_open(c, root))
         return c;
     while (c->n > 0)
@@ -348,13 +347,7 @@ counter_open(pid_t root, const char **why)
 const char *
 counter_name(const struct counter *c)
 {
-    return c->pipe >= 0 ? "strace" : "perf";
-}
-
-int
-counter_fd(const struct counter *c)
-{
-    return c->pipe;
+    return c->log >= 0 ? "strace" : "perf";
 }
 
 uint64_t
@@ -373,7 +366,7 @@ counter_read(struct counter *c)
      */
     char buf[65536];
     ssize_t n;
-    while (c->pipe >= 0 && (n = read(c->pipe, buf, sizeof(buf))) > 0) {
+    while (c->log >= 0 && (n = read(c->log, buf, sizeof(buf))) > 0) {
         for (ssize_t i = 0; i < n; ++i) {
             if (buf[i] == '\n') {
                 c->line_start = 1;
@@ -394,14 +387,11 @@ counter_close(struct counter *c)
     for (size_t i = 0; i < c->n; ++i)
         close(c->fd[i]);
     if (c->strace > 0) {
-        kill(c->strace, SIGTERM); /* it lets go of the server, then ends */
-        while (waitpid(c->strace, NULL, WNOHANG) == 0) {
-            counter_read(c);
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-        }
+        kill(c->strace, SIGTERM);
+        waitpid(c->strace, NULL, 0);
     }
-    if (c->pipe >= 0)
-        close(c->pipe);
+    if (c->log >= 0)
+        close(c->log);
     free(c->fd);
     free(c);
 }

@@ -36,12 +36,6 @@ struct counter *counter_open(pid_t root, const char **why);
 const char *counter_name(const struct counter *c); /* "perf" or "strace" */
 uint64_t counter_read(struct counter *c);          /* calls so far */
 
-/*
- * With strace, a descriptor that must be watched: when it is readable, call
- * counter_read(), or the server will have to wait.  With perf, -1.
- */
-int counter_fd(const struct counter *c);
-
 void counter_close(struct counter *c);
 
 #endif

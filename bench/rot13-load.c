@@ -674,6 +674,7 @@ open_all(void)
          * of neighbours differ. */
         c->offset = (uint64_t)opened * 101 % in_ring * (uint64_t)opt.length;
         /* In churn the active ones begin when the run does. */
+        c->fd = -1;
         if (c->idle || opt.mode != CHURN)
             open_conn(c);
         /* No more than a short queue holds, or a connect may wait for a second. */
@@ -686,6 +687,7 @@ open_all(void)
 static void
 close_all(void)
 {
+    busy = 0;
     for (long i = 0; i < opened; ++i)
         if (conns[i].fd >= 0)
             close(conns[i].fd);
@@ -759,6 +761,7 @@ start_load(void)
 {
     for (long i = opt.idle; i < opened; ++i) {
         struct conn *c = &conns[i];
+        c->waiting = 0;
         if (opt.mode == BULK) {
             c->allowed = UINT64_MAX - MAX_LENGTH;
             ++busy;
@@ -856,12 +859,9 @@ record_late(uint64_t now)
     return late;
 }
 
-/* Not a connection, and watched like one: strace's pipe. */
-static struct conn strace_pipe;
-
 /* Serves what is ready, waits for it until WAKE if nothing is. */
 static void
-wait_for_events(uint64_t now, uint64_t wake, struct counter *counter)
+wait_for_events(uint64_t now, uint64_t wake)
 {
     if (on_terminal && wake > now + SECOND / 4)
         wake = now + SECOND / 4;
@@ -884,10 +884,6 @@ wait_for_events(uint64_t now, uint64_t wake, struct counter *counter)
     now = now_ns();
     for (int i = 0; i < n; ++i) {
         struct conn *c = events[i].data.ptr;
-        if (c == &strace_pipe) {
-            counter_read(counter);
-            continue;
-        }
         /* Answers first: they may end the connection, and open another in its place. */
         int fd = c->fd;
         if (events[i].events & ~(uint32_t)EPOLLOUT)
@@ -899,20 +895,20 @@ wait_for_events(uint64_t now, uint64_t wake, struct counter *counter)
 
 /* Warm-up, the timed phase, and the wait for the last answers. */
 static struct result
-run(double duration, struct counter *counter)
+run(double warmup, double duration, struct counter *counter)
 {
     struct result r = {0};
     uint64_t next = 0; /* with --rate: the number of the line that is due next */
 
-    answered = finished = busy = 0;
+    answered = finished = 0;
     phase = WARM;
     timed_from = UINT64_MAX;
-    if (counter && counter_fd(counter) >= 0) {
-        strace_pipe.fd = counter_fd(counter);
-        watch(&strace_pipe, EPOLLIN, EPOLL_CTL_ADD);
-    }
     uint64_t start = last_answer = now_ns();
-    uint64_t turn = start + (uint64_t)(opt.warmup * 1e9); /* when the phase ends */
+    uint64_t turn = start + (uint64_t)(warmup * 1e9); /* when the phase ends */
+    if (warmup <= 0) {
+        begin_timed(counter); /* before the first line, so that all is counted */
+        turn = before.at + (uint64_t)(duration * 1e9);
+    }
     start_load();
 
     while (phase != DRAIN || busy > 0) {
@@ -943,7 +939,7 @@ run(double duration, struct counter *counter)
             wake = due < wake ? due : wake;
         }
         progress(now, start);
-        wait_for_events(now, wake, counter);
+        wait_for_events(now, wake);
     }
     end_drain(&r, counter);
     return r;
@@ -1233,7 +1229,7 @@ main(int argc, char **argv)
 
     struct report report = {.pss_kib = -1, .rss_kib = -1};
     open_all();
-    report.timed = run(opt.duration, NULL);
+    report.timed = run(opt.warmup, opt.duration, NULL);
     if (server && opt.mode != CHURN && opt.active + opt.idle > 0) {
         usage_of(server, 1, &full);
         if (full.pss_kib >= 0 && empty.pss_kib >= 0) {
@@ -1250,7 +1246,10 @@ main(int argc, char **argv)
         if (counter) {
             report.counted_by = counter_name(counter);
             open_all();
-            report.counted = run(opt.duration < 1 ? opt.duration : 1, counter);
+            /* From silence to silence, or the lines that are on their way when it begins
+             * would count and what the server did for them would not. */
+            run(0, opt.warmup, counter);
+            report.counted = run(0, opt.duration < 1 ? opt.duration : 1, counter);
             close_all();
             counter_close(counter);
         } else {
