@@ -8,7 +8,7 @@
  * something to arrive.  While one of them waits, the program does nothing else;
  * as long as there is nothing else to do, that is just right.
  *
- * To look for: strace -r shows the time that each call took.
+ * To look for: strace -T shows the time that each call took.
  */
 #define _POSIX_C_SOURCE 200809L
 

@@ -177,8 +177,10 @@ do_write(evutil_socket_t fd, short events, void *arg)
         free_fd_state(state);
 }
 
-/* Reads what there is room for, in one call, and answers at once as far as the socket
- * takes it. */
+/*
+ * Reads what there is room for, in one call, and answers at once as far as the
+ * socket takes it.
+ */
 static void
 do_read(evutil_socket_t fd, short events, void *arg)
 {

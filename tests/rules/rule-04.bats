@@ -13,6 +13,15 @@ load ../server.bash
         'Half sends  say\n' 'Half hears V nz nobhg gb fnl\n'
 }
 
+@test "rule 4: a client that sends without end, and never reads, delays nobody" {
+    start_server
+    timeout $((4 * SLOW)) bash -c 'exec cat /dev/zero >/dev/tcp/127.0.0.1/40713' 3>&- &
+    local endless=$!
+    wait_until has_clients 1
+    client scene -t $((2 * SLOW)) 'B connects' 'B sends Hello\n' 'B hears Uryyb\n'
+    kill "$endless"
+}
+
 # An ordinary client has to get every answer within a second while
 # others send all they can for two.
 flood() { # ARGUMENT...
