@@ -282,8 +282,11 @@ start_connect(bool narrow)
     int fd = socket(opt.to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    // No Nagle: what is sent goes out as it was cut.
+    // No Nagle: what is sent goes out as it was cut. REUSEADDR: the kernel may give this
+    // connection the server's own port, 40713, as its source, and the next server is to
+    // have it all the same.
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
         (narrow &&
          (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer) < 0 ||
           setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment) < 0)) ||
