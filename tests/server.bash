@@ -7,6 +7,7 @@
 #   PATIENCE  seconds to wait for what must come (5)
 #   CROWD     clients at once in the test of that name (1000)
 #   SLOW      how many times slower it may be (1), under valgrind say
+#   MANY      more clients at once than a select() can watch (1100)
 #   SPINS     not empty: uses a whole core by design (stage 03)
 
 CROWD=${CROWD:-1000}
@@ -144,6 +145,10 @@ cpu_time() { # hundredths of a second
     for pid in $(descendants "$GUARD"); do
         cat "/proc/$pid/stat" 2>/dev/null || true
     done | awk '{ sub(/^.*\) /, ""); sum += $12 + $13 } END { print sum + 0 }'
+}
+
+its_memory_is_its_own() {
+    [ "$SLOW" = 1 ] || skip "the memory seen from outside is that of the tool it runs under"
 }
 
 expect() { # WHAT GOT WANTED

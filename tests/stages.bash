@@ -11,7 +11,8 @@ set_stage() { # NN: exports SERVER and what goes with it
         06) STAGE_DIR=06-bufferevents ;;
         *) return 1 ;;
     esac
-    export OURS=1 SERVER="$top/$STAGE_DIR/${STAGE_DIR#??-}"
+    # WRAP runs the server under something: valgrind, say.
+    export OURS=1 SERVER="${WRAP:+$WRAP }$top/$STAGE_DIR/${STAGE_DIR#??-}"
     export BATS_TEST_NAME_PREFIX="$STAGE_DIR: " CROWD=${CROWD-} SPINS=
     export IDLE_COST="no processor time"
     if [ "$1" = 03 ]; then SPINS=1 IDLE_COST="a whole core"; fi
@@ -19,4 +20,8 @@ set_stage() { # NN: exports SERVER and what goes with it
         0[56]) CROWD=${CROWD:-10000} ;;
         *) CROWD=${CROWD:-1000} ;;
     esac
+    # A process for each client, and each of them under valgrind or its like, would not
+    # fit into the memory of every machine.
+    export MANY=
+    if [ "$1" = 02 ] && [ -n "${SLOW-}" ]; then CROWD=100 MANY=100; fi
 }

@@ -6,6 +6,7 @@
 load ../server.bash
 
 @test "rule 5: a client that never reads is not read from either" {
+    its_memory_is_its_own
     start_server
     play 'A connects' 'A sends Hello\n' 'A hears Uryyb\n'
     local before

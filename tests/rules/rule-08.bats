@@ -23,6 +23,7 @@ settled() {
 }
 
 @test "rule 8: after thousands of connections memory is as before" {
+    its_memory_is_its_own
     start_server
     client churn 1000
     local before
