@@ -5,7 +5,8 @@
 #
 # kind    server: the peers are clients, they connect; reader: the program connects,
 #         its peers speak; client: the program connects to a web server
-# lang    en or zh-CN         format  svg or text
+# lang    en or zh-CN
+# format  svg, text, or length: only how many microseconds it took
 # cpu     CPU time that the program used, measured elsewhere; empty: not told
 #
 # Both traces: strace -f -ttt -T. The first peer that connects (or is connected to) is
@@ -22,10 +23,10 @@ BEGIN {
     if (format == "")
         format = "svg"
 
-    PX = 92       # pixels per millisecond, the same in all pictures
+    PX = 88       # pixels per millisecond, the same in all pictures
     LENGTH = 9.3  # milliseconds that a picture has room for, at least
-    LEFT = 122    # room for names
-    RIGHT = 108   # room for counts
+    LEFT = 138    # room for names
+    RIGHT = 76    # room for counts
     LEAD = 0.5    # milliseconds before the scene begins, and after it
     WAITED = 0.25 # a call that took longer than this many milliseconds has waited
     CHAR = 6.05   # width of a letter of the labels
@@ -141,8 +142,8 @@ function begin_call(p, t, name, rest,    i) {
     side[i] = who
     call[i] = name
     start[i] = t
-    if (match(rest, /^[0-9]+/))
-        fd[i] = substr(rest, 1, RLENGTH)
+    if (match(rest, /^[0-9]+[,) ]/))
+        fd[i] = substr(rest, 1, RLENGTH - 1)
     peer[i] = peer_of[table[p], fd[i]]
     if (sub(/ *<unfinished \.\.\.>(\) += \?)?$/, "", rest)) {
         args[i] = rest
@@ -313,7 +314,7 @@ function find_scene(    i, last) {
             start[i] < last + 4 && !(way[i] != "proc" && (waited[i] || unfinished[i])))
             if (finish[i] > scene_end)
                 scene_end = finish[i]
-    from = scene_start - LEAD
+    from = scene_start - (kind == "server" ? LEAD : 0.1)
     to = scene_end + LEAD
     return 1
 }
@@ -413,7 +414,7 @@ function sum_up(    s) {
     if (in_vain)
         s = s W["comma"] "<tspan class=\"fv\">" sprintf(W["in vain"], in_vain) "</tspan>"
     if (cpu != "")
-        s = s W["comma"] sprintf(W["cpu"], cpu)
+        s = s W["comma"] (cpu < 0.05 ? W["no cpu"] : sprintf(W["cpu"], cpu))
     return s
 }
 
@@ -566,8 +567,9 @@ function draw_process(p,    i, y, w, x0, first, n_run, run_from, run_to, run_pat
 
     labels = labels sprintf("<text x=\"12\" y=\"%d\">%s</text>\n", y + 4, \
         escape(row_name[p]))
-    labels = labels sprintf("<text class=\"e\" x=\"%d\" y=\"%d\">%s</text>\n", \
-        width - 12, y + 4, sprintf(W["calls"], n_by[p]))
+    if (n_rows > 1)
+        labels = labels sprintf("<text class=\"e\" x=\"%d\" y=\"%d\">%s</text>\n", \
+            width - 12, y + 4, sprintf(W["calls"], n_by[p]))
 }
 
 function draw_run(n, run_from, run_to, path, y,    s) {
@@ -591,9 +593,9 @@ function draw_call(i, y, x0, w,    title, s, cap) {
                 "height=\"22\"/>", cap, x0 + w - 2.4, y - 11)
         }
         s = shown(i)
-        if (CHAR * length(s) + 8 < w)
-            bars = bars sprintf("<text class=\"m c\" x=\"%.1f\" y=\"%.1f\">%s</text>", \
-                x0 + w / 2, y + 3.5, escape(s))
+        if (CHAR * (length(s) + 2) + 8 < w)
+            bars = bars sprintf("<text class=\"m c\" x=\"%.1f\" y=\"%.1f\">%s%s</text>", \
+                x0 + w / 2, y + 3.5, way[i] == "in" ? initial(i) : "", escape(s))
         bars = bars "\n"
     } else {
         cap = look[i] == "conn" ? "took" : look[i]
@@ -606,10 +608,13 @@ function draw_call(i, y, x0, w,    title, s, cap) {
         lines = lines sprintf("<path class=\"l\" d=\"M%s %dV%d\"/>\n", s, y - 11, \
             y - 11 - 12 * lane_of[i] + 2)
         labels = labels sprintf("<text class=\"m o\" x=\"%.1f\" y=\"%d\">%s%s</text>\n", \
-            s + 2, y - 3 - 12 * lane_of[i], \
-            peer[i] == "" ? "" : "<tspan class=\"b\">" peer[i] "</tspan> ", \
-            escape(text_of[i]))
+            s + 2, y - 3 - 12 * lane_of[i], initial(i), escape(text_of[i]))
     }
+}
+
+# Whom the call had to do with.
+function initial(i) {
+    return peer[i] == "" ? "" : "<tspan class=\"b\">" peer[i] "</tspan> "
 }
 
 # From a peer's byte to the call that took it, and from the answer to the peer.
@@ -715,7 +720,7 @@ function legend(y,    at, i, n, list) {
 
 # The picture for those who cannot see it.
 function description(    n, p, k, i, s, list, part) {
-    s = sprintf(W["desc"], name, to - from - 2 * LEAD, total)
+    s = sprintf(W["desc"], name, scene_end - scene_start, total)
     k = split("conn wait many vain data proc other", list, " ")
     for (n = 1; n <= n_rows; n++) {
         p = row[n]
@@ -764,8 +769,9 @@ function draw_text(    i, j, k, n, at, s, key, who_is, again) {
         else
             s = shown(k) outcome(k) (peer[k] == "" ? "" : "  " peer[k]) \
                 (bytes[k] > 0 ? " " quoted(k, 40) : "") (again > 1 ? "  x " again : "")
-        printf "%8.2f  %20s  %-50s %8.2f ms\n", at, who_is, s, \
-            finish[order[j - 1]] - start[k]
+        printf "%8.2f  %20s  %-50s %s\n", at, who_is, s, \
+            (finish[order[j - 1]] > to ? "     ..." : \
+            sprintf("%8.2f ms", finish[order[j - 1]] - start[k]))
     }
     s = sum_up()
     gsub(/<[^>]*>/, "", s)
@@ -782,7 +788,7 @@ function deed(i) {
     if (peer[i] == "")
         return ""
     if (call[i] ~ /^(connect|accept4?)$/)
-        return "connects"
+        return call[i] == "connect" ? "connects" : "accepts"
     if (call[i] == "close")
         return "closes"
     if (bytes[i] > 0)
@@ -811,7 +817,9 @@ END {
         exit 1
     }
     count()
-    if (format == "text")
+    if (format == "length")
+        printf "%d\n", (to - from) * 1000
+    else if (format == "text")
         draw_text()
     else
         draw_svg()
@@ -835,6 +843,7 @@ function words_en() {
     W["in vain"] = "%d in vain"
     W["vain run"] = "%d × nothing yet"
     W["cpu"] = "%s ms of CPU time"
+    W["no cpu"] = "less than 0.1 ms of CPU time"
     W["server"] = "client"
     W["reader"] = "speaker"
     W["client"] = "web server"
@@ -851,12 +860,12 @@ function words_en() {
     W["k data"] = "moves data"
     W["k proc"] = "makes or ends a process"
     W["k other"] = "other call"
-    W["w conn"] = 134
-    W["w wait"] = 142
-    W["w many"] = 122
-    W["w vain"] = 70
-    W["w data"] = 66
-    W["w proc"] = 140
+    W["w conn"] = 142
+    W["w wait"] = 150
+    W["w many"] = 146
+    W["w vain"] = 90
+    W["w data"] = 82
+    W["w proc"] = 160
     W["opens"] = "connects"
     W["sends"] = "sends"
     W["hears"] = "receives"
@@ -880,6 +889,7 @@ function words_zh_CN() {
     W["in vain"] = "白问 %d 次"
     W["vain run"] = "%d × 还没有"
     W["cpu"] = "CPU 时间 %s 毫秒"
+    W["no cpu"] = "CPU 时间不到 0.1 毫秒"
     W["server"] = "客户端"
     W["reader"] = "对方"
     W["client"] = "网站服务器"
