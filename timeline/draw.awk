@@ -29,6 +29,7 @@ BEGIN {
     RIGHT = 76    # room for counts
     LEAD = 0.5    # milliseconds before the scene begins, and after it
     WAITED = 0.25 # a call that took longer than this many milliseconds has waited
+    LATE = 1      # and bytes that lay so long before they were taken are told
     CHAR = 6.05   # width of a letter of the labels
 
     words()
@@ -414,7 +415,7 @@ function sum_up(    s) {
     if (in_vain)
         s = s W["comma"] "<tspan class=\"fv\">" sprintf(W["in vain"], in_vain) "</tspan>"
     if (cpu != "")
-        s = s W["comma"] (cpu < 0.05 ? W["no cpu"] : sprintf(W["cpu"], cpu))
+        s = s W["comma"] (cpu < 1 ? W["no cpu"] : sprintf(W["cpu"], cpu))
     return s
 }
 
@@ -432,13 +433,15 @@ function style() {
     print ".conn{fill:#a5d0fb}.wait{fill:#f7d774}.many{fill:#93dcb8}" \
         ".took{fill:#0969da}.data{fill:#8250df}.proc{fill:#d6409f}.other{fill:#8c959f}"
     print ".vain{stroke:#d1242f;stroke-width:.9;fill:none}.fv{fill:#d1242f}" \
-        ".birth{stroke:#d6409f;stroke-width:1.2;fill:none}"
+        ".birth{stroke:#d6409f;stroke-width:1.2;fill:none}" \
+        ".late{stroke:#bc4c00;stroke-width:1.6;stroke-dasharray:5 3}.flate{fill:#bc4c00}"
     print "@media(prefers-color-scheme:dark){text,.s{fill:#e6edf3}.d{fill:#9198a1}" \
         ".o{stroke:#0d1117}.bg{fill:#0d1117}.g{stroke:#30363d}.l{stroke:#656c76}" \
         ".k{stroke:#9198a1}.r{fill:#0d1117;stroke:#e6edf3}.x{stroke:#e6edf3}" \
         ".conn{fill:#1c4a80}.wait{fill:#6b5100}.many{fill:#17563d}.took{fill:#4ea1ff}" \
         ".data{fill:#c297ff}.proc{fill:#f778ba}.other{fill:#7d8590}" \
-        ".vain{stroke:#ff7b72}.fv{fill:#ff7b72}.birth{stroke:#f778ba}}"
+        ".vain{stroke:#ff7b72}.fv{fill:#ff7b72}.birth{stroke:#f778ba}" \
+        ".late{stroke:#f0883e}.flate{fill:#f0883e}}"
     print "</style>"
 }
 
@@ -454,10 +457,11 @@ function draw_axis(    ms, at) {
 
 # One row for a peer: when its connection was open, what it sent (above the line) and
 # what it received (below).
-function draw_peer(who_is,    i, y, open, close_at, spoke, at, s) {
+function draw_peer(who_is,    i, y, open, close_at, spoke, at, s, next_at) {
     y = peer_y[who_is]
     open = close_at = ""
-    for (i = 1; i <= n_calls; i++) {
+    next_at["in"] = next_at["out"] = width
+    for (i = n_calls; i > 0; i--) { # backwards, to know how much room a text has
         if (side[i] != "peers" || peer[i] != who_is)
             continue
         at = x(start[i])
@@ -471,11 +475,13 @@ function draw_peer(who_is,    i, y, open, close_at, spoke, at, s) {
         } else if (way[i] == "out" && bytes[i] > 0) {
             spoke = 1
             s = s sprintf("<path class=\"s\" d=\"M%s %dl-4.5 -9h9z\"/>", at, y)
-            s = s label(at + 6, y - 6, quoted(i, 22))
+            s = s label(at + 6, y - 6, quoted(i, letters(next_at["out"] - at)))
+            next_at["out"] = at
         } else if (way[i] == "in" && bytes[i] > 0) {
             at = x(finish[i])
             s = s sprintf("<path class=\"s\" d=\"M%s %dl-4.5 9h9z\"/>", at, y)
-            s = s label(at + 6, y + 15, quoted(i, 22))
+            s = s label(at + 6, y + 15, quoted(i, letters(next_at["in"] - at)))
+            next_at["in"] = at
         }
         s = s "\n"
     }
@@ -488,6 +494,12 @@ function draw_peer(who_is,    i, y, open, close_at, spoke, at, s) {
             open + 8, y - 6, W["silent"])
     labels = labels sprintf("<text x=\"12\" y=\"%d\">%s</text>\n", y + 4, \
         W[kind] (kind == "client" ? "" : " " who_is))
+}
+
+# How many letters of what was sent there is room for.
+function letters(room,    n) {
+    n = int((room - 14) / CHAR) - 5
+    return n < 1 ? 1 : n > 22 ? 22 : n
 }
 
 function label(at, y, s) {
@@ -668,9 +680,15 @@ function match_bytes(letter, sent, got,    a, b, i, j) {
         }
 }
 
-function connect_points(t_peer, letter, t_call, i) {
-    lines = lines sprintf("<path class=\"k\" d=\"M%s %dL%s %d\"/>\n", x(t_peer), \
-        peer_y[letter], x(t_call), row_y[actor[i]] - 11)
+function connect_points(t_peer, letter, t_call, i,    late, y) {
+    y = row_y[actor[i]] - 11
+    late = t_call - t_peer > LATE && bytes[i] > 0 && way[i] == "in"
+    lines = lines sprintf("<path class=\"%s\" d=\"M%s %dL%s %d\"/>\n", late ? "late" : "k", \
+        x(t_peer), peer_y[letter], x(t_call), y)
+    if (late)
+        labels = labels sprintf("<text class=\"o flate\" x=\"%.1f\" y=\"%d\">%s</text>\n", \
+            0.6 * x(t_peer) + 0.4 * x(t_call) + 10, 0.6 * peer_y[letter] + 0.4 * y, \
+            sprintf(W["late"], t_call - t_peer))
 }
 
 function swatch(at, y, class) {
@@ -698,7 +716,7 @@ function legend(y,    at, i, n, list) {
             printf "<rect class=\"took\" x=\"%d\" y=\"%d\" width=\"2.4\" height=\"16\"/>", \
                 at + 20, y - 12
         printf "<text x=\"%d\" y=\"%d\">%s</text>\n", at + 26, y, W["k " list[i]]
-        at += 40 + W["w " list[i]]
+        at += 38 + W["w " list[i]]
     }
     y += 26
     printf "<circle class=\"r\" cx=\"16\" cy=\"%d\" r=\"3.5\"/>", y - 4
@@ -843,13 +861,14 @@ function words_en() {
     W["in vain"] = "%d in vain"
     W["vain run"] = "%d × nothing yet"
     W["cpu"] = "%s ms of CPU time"
-    W["no cpu"] = "less than 0.1 ms of CPU time"
+    W["no cpu"] = "less than 1 ms of CPU time"
     W["server"] = "client"
     W["reader"] = "speaker"
     W["client"] = "web server"
     W["child"] = "child"
     W["thread"] = "thread"
     W["silent"] = "says nothing"
+    W["late"] = "%.1f ms unread"
     W["never"] = "never returned"
     W["ended"] = "ended"
     W["killed"] = "killed"
@@ -860,12 +879,12 @@ function words_en() {
     W["k data"] = "moves data"
     W["k proc"] = "makes or ends a process"
     W["k other"] = "other call"
-    W["w conn"] = 142
-    W["w wait"] = 150
-    W["w many"] = 146
-    W["w vain"] = 90
-    W["w data"] = 82
-    W["w proc"] = 160
+    W["w conn"] = 128
+    W["w wait"] = 146
+    W["w many"] = 124
+    W["w vain"] = 74
+    W["w data"] = 74
+    W["w proc"] = 140
     W["opens"] = "connects"
     W["sends"] = "sends"
     W["hears"] = "receives"
@@ -889,13 +908,14 @@ function words_zh_CN() {
     W["in vain"] = "白问 %d 次"
     W["vain run"] = "%d × 还没有"
     W["cpu"] = "CPU 时间 %s 毫秒"
-    W["no cpu"] = "CPU 时间不到 0.1 毫秒"
+    W["no cpu"] = "CPU 时间不到 1 毫秒"
     W["server"] = "客户端"
     W["reader"] = "对方"
     W["client"] = "网站服务器"
     W["child"] = "子进程"
     W["thread"] = "线程"
     W["silent"] = "一言不发"
+    W["late"] = "%.1f 毫秒没人读"
     W["never"] = "没有返回"
     W["ended"] = "结束"
     W["killed"] = "被杀死"
