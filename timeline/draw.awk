@@ -53,7 +53,7 @@ BEGIN {
     line = substr(line, RLENGTH + 1)
     p = who " " pid # who is told to us on the command line, before each file
     if (!(p in born))
-        begin_process(p, t)
+        begin_process(p, t, 0)
 
     if (line ~ /^\+\+\+ (exited|killed) /)
         end_process(p, t, line)
@@ -64,7 +64,10 @@ BEGIN {
         if (p in pending) {
             i = pending[p]
             delete pending[p]
-            complete(i, args[i] line)
+            if (line ~ /<unfinished \.\.\.>\) = \?$/) # killed in it
+                never_returned(i, t)
+            else
+                complete(i, args[i] line)
         } else
             strange(FILENAME, FNR)
     } else if (match(line, /^[a-z0-9_]+\(/))
@@ -90,34 +93,39 @@ function complain(what) {
     print "timeline: " what | "cat >&2"
 }
 
-# A process that nobody announced is the child of whoever is making one just now: it
-# may be heard of before the call that made it has returned.
-function begin_process(p, t,    i, q, k, key, n) {
+# MAKER is the call that made the process. It may not have returned yet when the child
+# is heard of for the first time: then it is the one that is making a process just now.
+function begin_process(p, t, maker,    q, k, key) {
     born[p] = t
     table[p] = p
-    n = ++n_processes[who]
-    process[who, n] = p
-    for (q in pending) {
-        i = pending[q]
-        if (call[i] !~ /^(clone|clone3|fork|vfork)$/ || q == p)
-            continue
-        parent[p] = q
-        made_by[p] = i
-        if (args[i] ~ /CLONE_THREAD/)
-            is_thread[p] = 1
-        if (args[i] ~ /CLONE_FILES/)
-            table[p] = table[q]
-        else
-            for (k in peer_of) { # it inherits the descriptors
-                split(k, key, SUBSEP)
-                if (key[1] == table[q])
-                    inherited[key[2]] = peer_of[k]
-            }
-        for (k in inherited) {
-            peer_of[p, k] = inherited[k]
-            delete inherited[k]
-        }
+    process[who, ++n_processes[who]] = p
+    for (q in pending)
+        if (!maker && makes_process(pending[q]))
+            maker = pending[q]
+    if (!maker)
+        return
+
+    parent[p] = q = actor[maker]
+    made_by[p] = maker
+    if (args[maker] ~ /CLONE_THREAD/)
+        is_thread[p] = 1
+    if (args[maker] ~ /CLONE_FILES/) {
+        table[p] = table[q]
+        return
     }
+    for (k in peer_of) { # it inherits the descriptors
+        split(k, key, SUBSEP)
+        if (key[1] == table[q])
+            inherited[key[2]] = peer_of[k]
+    }
+    for (k in inherited) {
+        peer_of[p, k] = inherited[k]
+        delete inherited[k]
+    }
+}
+
+function makes_process(i) {
+    return call[i] ~ /^(clone|clone3|fork|vfork)$/
 }
 
 function end_process(p, t, line) {
@@ -189,11 +197,8 @@ function follow(i, p,    f, to) {
         delete peer_of[table[p], fd[i]]
     else if (f ~ /^dup[23]?$/ && to >= 0 && peer[i] != "")
         peer_of[table[p], to] = peer[i]
-    else if (f ~ /^(clone|clone3|fork|vfork)$/ && to > 0 && !((who " " to) in born)) {
-        pending[p] = i
-        begin_process(who " " to, finish[i])
-        delete pending[p]
-    }
+    else if (makes_process(i) && to > 0 && !((who " " to) in born))
+        begin_process(who " " to, finish[i], i)
 }
 
 function next_peer() {
@@ -271,7 +276,7 @@ function outcome(i,    r) {
     if (error[i])
         return " " error[i]
     split(result[i], r, " ")
-    if (call[i] ~ /^(clone|clone3|fork|vfork)$/ && (("program " r[1]) in row_name))
+    if (makes_process(i) && (("program " r[1]) in row_name))
         return " = " row_name["program " r[1]]
     return r[1] == "?" || r[1] == "" ? "" : " = " r[1]
 }
@@ -528,7 +533,7 @@ function place_labels(p,    i, lane, at, s, end) {
 
 function is_named(i) {
     return bytes[i] >= 0 || (way[i] == "conn" && !error[i] && !unfinished[i]) || \
-        (call[i] ~ /^(clone|clone3|fork|vfork)$/ && !error[i])
+        (makes_process(i) && !error[i])
 }
 
 # When the call had what it wanted: a call that waited, at its end.
@@ -584,12 +589,13 @@ function draw_process(p,    i, y, w, x0, first, n_run, run_from, run_to, run_pat
             width - 12, y + 4, sprintf(W["calls"], n_by[p]))
 }
 
-function draw_run(n, run_from, run_to, path, y,    s) {
+function draw_run(n, run_from, run_to, path, y,    s, room) {
     s = sprintf(W["vain run"], n)
     bars = bars sprintf("<path class=\"vain\" d=\"%s\"><title>%s</title></path>\n", path, s)
-    if (run_to - run_from > 75)
+    room = run_to - run_from
+    if (room > 30)
         labels = labels sprintf("<text class=\"o c fv\" x=\"%.1f\" y=\"%d\">%s</text>\n", \
-            (run_from + run_to) / 2, y + 24, s)
+            (run_from + run_to) / 2, y + 24, room > 112 ? s : n " ×")
 }
 
 function draw_call(i, y, x0, w,    title, s, cap) {
@@ -605,6 +611,8 @@ function draw_call(i, y, x0, w,    title, s, cap) {
                 "height=\"22\"/>", cap, x0 + w - 2.4, y - 11)
         }
         s = shown(i)
+        if (CHAR * (length(s) + 2) + 8 >= w)
+            sub(/\(.*/, "", s)
         if (CHAR * (length(s) + 2) + 8 < w)
             bars = bars sprintf("<text class=\"m c\" x=\"%.1f\" y=\"%.1f\">%s%s</text>", \
                 x0 + w / 2, y + 3.5, way[i] == "in" ? initial(i) : "", escape(s))
