@@ -100,7 +100,7 @@ row() {
     draw nonblocking-poll
     [ "$(count path vain)" -lt 30 ] # runs, not calls
     [ "$(count path vain)" -gt 5 ]
-    assert_line --regexp '[0-9]+ × nothing yet</text>'
+    assert_line --regexp '[0-9]+ × nothing</text>'
 }
 
 @test "timeline: bytes that nobody reads for long are told" {

@@ -6,7 +6,8 @@
 # kind    server: the peers are clients, they connect; reader: the program connects,
 #         its peers speak; client: the program connects to a web server
 # lang    en or zh-CN
-# format  svg, text, or length: only how many microseconds it took
+# format  svg, text, or haste: only a number, how long it took and how long every byte
+#         was on its way, to tell a disturbed take from others
 # cpu     CPU time that the program used, measured elsewhere; empty: not told
 #
 # Both traces: strace -f -ttt -T. The first peer that connects (or is connected to) is
@@ -313,11 +314,11 @@ function find_scene(    i, last) {
     if (scene_start == "")
         return 0
 
-    # What the program does in the few milliseconds after that belongs to the scene.
+    # What the program does soon after that belongs to the scene; it is stopped later.
     scene_end = last
     for (i = 1; i <= n_calls; i++)
         if (side[i] == "program" && look[i] != "vain" && start[i] > last &&
-            start[i] < last + 4 && !(way[i] != "proc" && (waited[i] || unfinished[i])))
+            start[i] < last + 40 && !(way[i] != "proc" && (waited[i] || unfinished[i])))
             if (finish[i] > scene_end)
                 scene_end = finish[i]
     from = scene_start - (kind == "server" ? LEAD : 0.1)
@@ -420,8 +421,15 @@ function sum_up(    s) {
     if (in_vain)
         s = s W["comma"] "<tspan class=\"fv\">" sprintf(W["in vain"], in_vain) "</tspan>"
     if (cpu != "")
-        s = s W["comma"] (cpu < 1 ? W["no cpu"] : sprintf(W["cpu"], cpu))
+        s = s W["comma"] cpu_words()
     return s
+}
+
+# A server's CPU time is known well, a reader's less so: its start is in the measurement.
+function cpu_words() {
+    if (kind == "server")
+        return sprintf(W["cpu"], cpu)
+    return cpu < 1.5 ? W["no cpu"] : sprintf(W["cpu"], int(cpu + 0.5))
 }
 
 function style() {
@@ -536,9 +544,9 @@ function is_named(i) {
         (makes_process(i) && !error[i])
 }
 
-# When the call had what it wanted: a call that waited, at its end.
+# When the call had what it wanted: one that takes, at its end; one that gives, at once.
 function taken(i) {
-    return waited[i] && way[i] != "proc" ? finish[i] : start[i]
+    return way[i] == "in" || way[i] == "conn" ? finish[i] : start[i]
 }
 
 function draw_process(p,    i, y, w, x0, first, n_run, run_from, run_to, run_path, last) {
@@ -595,7 +603,7 @@ function draw_run(n, run_from, run_to, path, y,    s, room) {
     room = run_to - run_from
     if (room > 30)
         labels = labels sprintf("<text class=\"o c fv\" x=\"%.1f\" y=\"%d\">%s</text>\n", \
-            (run_from + run_to) / 2, y + 24, room > 112 ? s : n " ×")
+            (run_from + run_to) / 2, y + 24, room > 80 ? sprintf(W["vain label"], n) : n " ×")
 }
 
 function draw_call(i, y, x0, w,    title, s, cap) {
@@ -641,7 +649,7 @@ function initial(i) {
 function draw_lines(    i, letter) {
     for (i = 1; i <= n_calls; i++) {
         letter = peer[i]
-        if (letter == "" || !(letter in peer_y))
+        if (letter == "")
             continue
         if (bytes[i] > 0)
             note(i, letter, side[i] " " way[i])
@@ -689,6 +697,7 @@ function match_bytes(letter, sent, got,    a, b, i, j) {
 }
 
 function connect_points(t_peer, letter, t_call, i,    late, y) {
+    delay += t_call > t_peer ? t_call - t_peer : t_peer - t_call
     y = row_y[actor[i]] - 11
     late = t_call - t_peer > LATE && bytes[i] > 0 && way[i] == "in"
     lines = lines sprintf("<path class=\"%s\" d=\"M%s %dL%s %d\"/>\n", late ? "late" : "k", \
@@ -843,9 +852,10 @@ END {
         exit 1
     }
     count()
-    if (format == "length")
-        printf "%d\n", (to - from) * 1000
-    else if (format == "text")
+    if (format == "haste") {
+        draw_lines()
+        printf "%d\n", (3 * (to - from) + delay) * 1000
+    } else if (format == "text")
         draw_text()
     else
         draw_svg()
@@ -868,8 +878,9 @@ function words_en() {
     W["calls"] = "%d calls"
     W["in vain"] = "%d in vain"
     W["vain run"] = "%d × nothing yet"
+    W["vain label"] = "%d × nothing"
     W["cpu"] = "%s ms of CPU time"
-    W["no cpu"] = "less than 1 ms of CPU time"
+    W["no cpu"] = "1 ms of CPU time or less"
     W["server"] = "client"
     W["reader"] = "speaker"
     W["client"] = "web server"
@@ -915,8 +926,9 @@ function words_zh_CN() {
     W["calls"] = "%d 次调用"
     W["in vain"] = "白问 %d 次"
     W["vain run"] = "%d × 还没有"
+    W["vain label"] = "%d × 没有"
     W["cpu"] = "CPU 时间 %s 毫秒"
-    W["no cpu"] = "CPU 时间不到 1 毫秒"
+    W["no cpu"] = "CPU 时间至多 1 毫秒"
     W["server"] = "客户端"
     W["reader"] = "对方"
     W["client"] = "网站服务器"

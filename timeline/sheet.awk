@@ -3,7 +3,7 @@
 #   awk -f sheet.awk PICTURE.svg... >sheet.svg
 
 BEGIN {
-    LEGEND = 58 # height of the legend
+    LEGEND = 66 # height of the legend
 }
 
 FNR == 1 {
