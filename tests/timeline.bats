@@ -205,7 +205,7 @@ and again' "$traces/fork-server.program" >"$strange"
     done
     PATH=$BATS_TEST_TMPDIR/bin run "$top/timeline/timeline" STAGE=04
     assert_failure 1
-    assert_output 'timeline: no strace on this machine; ./setup installs it'
+    assert_output 'timeline: no strace on this machine; ./setup all installs it'
 }
 
 @test "timeline: plays the scene, draws it, and leaves nothing behind" {
