@@ -242,3 +242,14 @@ and again' "$traces/fork-server.program" >"$strange"
     assert_failure 1
     assert_output "timeline: false: does not listen on port 40713"
 }
+
+@test "timeline: a reader is played to as well" {
+    strace -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
+    make -s -C "$top/01-blocking-client" blocking-reader
+    run "$top/timeline/timeline" TAKES=1 FORMAT=text \
+        READER="$top/01-blocking-client/blocking-reader"
+    assert_success
+    assert_line --regexp '^ +0\.00 +blocking-reader  connect\(3\) = 0  A '
+    assert_line --regexp '^ +[0-9.]+  C accepts$'
+    assert_line --regexp 'blocking-reader  recv\(4\) = 8  B "one\\ntwo\\n" '
+}
