@@ -451,6 +451,7 @@ static size_t cast_len;
 
 enum verb {
     CONNECTS,
+    ACCEPTS,
     HALF_CLOSES,
     CLOSES,
     RESETS,
@@ -459,6 +460,7 @@ enum verb {
     HEARS_THE_END,
     HEARS_ALL_OF_IT,
     SENDS_UNTIL_STUCK,
+    LISTENS,
     SENDS_URGENTLY,
     SENDS,
     HEARS,
@@ -466,10 +468,42 @@ enum verb {
 };
 
 /* A blank at the end: a text follows. The first that fits is it. */
-static const char *const verbs[] = {
-    "connects",          "half-closes",     "closes",        "resets",
-    "is turned away",    "hears nothing",   "hears the end", "hears all of it",
-    "sends until stuck", "sends urgently ", "sends ",        "hears "};
+static const char *const verbs[] = {"connects",        "accepts",
+                                    "half-closes",     "closes",
+                                    "resets",          "is turned away",
+                                    "hears nothing",   "hears the end",
+                                    "hears all of it", "sends until stuck",
+                                    "listens on ",     "sends urgently ",
+                                    "sends ",          "hears "};
+
+/* For a program that connects, as the readers do: the other side of it. */
+static void
+listen_on(struct conn *c, const struct bytes *text)
+{
+    struct sockaddr_in here = {.sin_family = AF_INET,
+                               .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    char digits[6] = "";
+    int one = 1;
+    memcpy(digits, text->at, least(text->len, sizeof digits - 1));
+    here.sin_port = htons((in_port_t)atoi(digits));
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd < 0 || setsockopt(c->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+        bind(c->fd, (struct sockaddr *)&here, sizeof here) < 0 || listen(c->fd, 1) < 0)
+        die(1, "%s: %s", c->step, strerror(errno));
+}
+
+/* The first who calls; nobody else after that. */
+static void
+accept_one(struct conn *c)
+{
+    int listener = c->fd, one = 1;
+    if (!wait_for(listener, POLLIN, now() + opt.patience))
+        broken(c, NULL, 0, 0, "a connection", silence());
+    c->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (c->fd < 0 || setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0)
+        broken(c, NULL, 0, 0, "a connection", strerror(errno));
+    close(listener);
+}
 
 static void
 send_until_stuck(struct conn *c)
@@ -545,6 +579,12 @@ play(struct conn *c, enum verb verb, const struct bytes *text)
         free(c->out.at);
         *c = (struct conn){.step = c->step, .name = c->name, .fd = -1};
         connect_now(c);
+        break;
+    case LISTENS:
+        listen_on(c, text);
+        break;
+    case ACCEPTS:
+        accept_one(c);
         break;
     case HALF_CLOSES:
         c->half_closed = true;
@@ -681,7 +721,7 @@ do_scene(int argc, char **argv)
     for (int i = 0; i < argc; i++) {
         struct conn *c = steps[i].who;
         c->step = argv[i];
-        if ((c->fd >= 0) == (steps[i].verb == CONNECTS))
+        if ((c->fd >= 0) == (steps[i].verb == CONNECTS || steps[i].verb == LISTENS))
             die(2, "%s: %s is %s connected", argv[i], c->name,
                 c->fd >= 0 ? "already" : "not");
         play(c, steps[i].verb, &steps[i].text);
@@ -1710,6 +1750,7 @@ static const char help[] =
     "    A sends until stuck        A hears all of it\n"
     "                               A hears the end  end of file, no reset\n"
     "    A is turned away           end of file or reset comes next\n"
+    "    A listens on PORT          then, for a program that connects: A accepts\n"
     "  A is any word. In TEXT: \\n \\r \\t \\0 \\\\ \\xHH. -v shows each step and its "
     "time.\n"
     "    rot13-client scene 'A connects' 'A sends Hello\\n' 'A hears Uryyb\\n' \\\n"
