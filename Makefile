@@ -16,6 +16,8 @@ help:
 	@echo "make test              runs the tests (they take port 40713)"
 	@echo "make check STAGE=04    puts one server to the test, rule by rule;"
 	@echo "                       SERVER=\"COMMAND\" any other, RULES=2,3 some rules only"
+	@echo "make timeline STAGE=04 draws who waits for whom, from what strace saw; also SERVER=COMMAND,"
+	@echo "                       READER=COMMAND, FORMAT=text; without STAGE all of them, and the sheet"
 	@echo "make clean             removes what was built"
 	@echo "In a stage's folder: make, make run, make clean."
 
@@ -38,8 +40,10 @@ test:
 check:
 	@tests/check
 
+timeline:
+	@timeline/timeline
 
 clean:
 	@for dir in $(STAGES) tests; do $(MAKE) --no-print-directory -C $$dir clean; done
 
-.PHONY: all help run tour test check clean $(STAGES)
+.PHONY: all help run tour test check timeline clean $(STAGES)
