@@ -5,9 +5,14 @@ bats_load_library bats-assert
 
 TOP=$BATS_TEST_DIRNAME/..
 
-documents() { # the English ones, from the top
-    (cd "$TOP" && git ls-files --cached --others --exclude-standard '*.md') |
-        grep -v -e '\.zh-CN\.md$' -e '^docs/zh-CN/'
+all_documents() { # from the top
+    (cd "$TOP" && find . -name '*.md' -not -path './.*' | sed 's|^\./||' | sort)
+}
+
+is_chinese() { grep -e '\.zh-CN\.md$' -e '^docs/zh-CN/' "$@"; }
+
+documents() { # the English ones
+    all_documents | is_chinese -v
 }
 
 twin() { # DOCUMENT: its Chinese twin
@@ -37,8 +42,7 @@ links() { # DOCUMENT: what its relative links lead to
     for document in $(documents); do
         [ -f "$TOP/$(twin "$document")" ] || fail "$document has no $(twin "$document")"
     done
-    assert_equal "$(cd "$TOP" && git ls-files --cached --others --exclude-standard '*.zh-CN.md' \
-        'docs/zh-CN/*.md' | wc -l)" "$(documents | wc -l)"
+    assert_equal "$(all_documents | is_chinese | wc -l)" "$(documents | wc -l)"
 }
 
 @test "documents: the two languages have the same headings" {
