@@ -530,7 +530,8 @@ open_conn(struct conn *c)
     bind_source(c->fd, serial++);
     int one = 1;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    /* The source port may be the server's own, which the next server has to be able to take. */
+    /* The source port may be the server's own, which the next server has to be able to
+     * take. */
     setsockopt(c->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     c->sent = c->got = c->allowed = 0;
     if (connect(c->fd, (struct sockaddr *)&server_addr, server_len) == 0) {

@@ -1665,6 +1665,33 @@ descendants(struct process **found)
     return ours;
 }
 
+/*
+ * A command that has ended well and left something running has put its server into
+ * the background. Says so, waits until it ends or a signal comes, and passes SIGTERM
+ * on to all of it.
+ */
+static void
+guard_background(const sigset_t *watched)
+{
+    bool said = false;
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    while (waitpid(-1, NULL, WNOHANG) >= 0) {
+        struct process *p;
+        size_t n = descendants(&p);
+        if (n > 0 && !said)
+            fprintf(stderr, "guard: in the background: %d %s\n", p[0].pid, p[0].name);
+        said = true;
+        int signal_nr =
+            sigtimedwait(watched, NULL, &(struct timespec){.tv_nsec = 50000000});
+        bool told = signal_nr == SIGTERM || signal_nr == SIGINT;
+        for (size_t i = 0; i < n && told; i++)
+            kill(p[i].pid, SIGTERM);
+        free(p);
+        if (told)
+            return;
+    }
+}
+
 static int
 do_guard(char **command)
 {
@@ -1705,6 +1732,9 @@ do_guard(char **command)
             if (pid == child)
                 status = result;
     }
+
+    if (status == 0 && !deadline)
+        guard_background(&watched);
 
     /* Those who were told to go just now are given a moment before they are named. */
     bool by_itself = status >= 0;

@@ -47,9 +47,9 @@ start_server() { # [DESCRIPTORS]
 listening() {
     kill -0 "$GUARD" 2>/dev/null || return 2
     if [ -n "${OURS-}" ]; then
-        grep -q 'listening on' "$BATS_TEST_TMPDIR/out"
+        grep -q 'listening on' "$BATS_TEST_TMPDIR/out" || return 1
     else
-        "$CLIENT" wait 0.1 2>/dev/null
+        "$CLIENT" wait 0.1 2>/dev/null || return 1
     fi
 }
 

@@ -42,7 +42,10 @@ before_reading() {
     # Digits are their own ROT13.
     { seq 4000000 | tr '\n' ' ' | fold -w 999 && echo; } >"$BATS_TEST_TMPDIR/numbers"
     timeout $((10 * SLOW)) nc -N 127.0.0.1 40713 <"$BATS_TEST_TMPDIR/numbers" 3>&- |
-        { before_reading; cat; } >"$BATS_TEST_TMPDIR/received"
+        {
+            before_reading
+            cat
+        } >"$BATS_TEST_TMPDIR/received"
     expect "sent $(wc -c <"$BATS_TEST_TMPDIR/numbers") bytes, shut down, then read; bytes" \
         "$(wc -c <"$BATS_TEST_TMPDIR/received")" "$(wc -c <"$BATS_TEST_TMPDIR/numbers")"
     cmp "$BATS_TEST_TMPDIR/numbers" "$BATS_TEST_TMPDIR/received"

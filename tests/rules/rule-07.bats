@@ -8,6 +8,7 @@ load ../server.bash
 # A crowd that stays until hold_end; $HELD says how it went.
 hold_start() { # ARGUMENT...
     mkfifo "$BATS_TEST_TMPDIR/hold"
+    : >"$BATS_TEST_TMPDIR/crowd"
     PATIENCE=1 client crowd "$@" --hold <"$BATS_TEST_TMPDIR/hold" >"$BATS_TEST_TMPDIR/crowd" 2>&1 3>&- &
     HELD=$!
     exec 7>"$BATS_TEST_TMPDIR/hold"
@@ -19,7 +20,7 @@ hold_start() { # ARGUMENT...
 
 held() {
     kill -0 "$HELD" 2>/dev/null || return 2
-    grep -q holding "$BATS_TEST_TMPDIR/crowd"
+    grep -q holding "$BATS_TEST_TMPDIR/crowd" || return 1
 }
 
 hold_end() {

@@ -5,21 +5,28 @@
 
 load ../server.bash
 
-settled() {
-    [ "$(descriptors) $(processes)" = "$1" ]
+# Descriptors and processes, zombies too; the same twice in a row, for those who are
+# still closing what their clients have left.
+holdings() {
+    local last='' now
+    while now="$(descriptors) descriptors, $(processes) processes" && [ "$now" != "$last" ]; do
+        last=$now
+        sleep 0.1
+    done
+    echo "$now"
+}
+
+as_before() {
+    [ "$(holdings)" = "$1" ]
 }
 
 @test "rule 8: after a thousand connections all is as before" {
     start_server
     client churn 20
-    wait_until settled "$(descriptors) $(processes)"
-    sleep 0.1
     local before
-    before="$(descriptors) $(processes)"
+    before=$(holdings)
     client churn 1000
-    wait_until settled "$before" ||
-        expect "after 1000 connections: open descriptors, processes (zombies too)" \
-            "$(descriptors) $(processes)" "$before"
+    wait_until as_before "$before" || expect "after 1000 connections more" "$(holdings)" "$before"
 }
 
 @test "rule 8: after thousands of connections memory is as before" {
@@ -38,6 +45,12 @@ ends_cleanly() { # SIGNAL
         'C connects' 'C sends Hello\n' 'C hears Uryyb\n' 'C is turned away' 3>&- &
     local players=$!
     wait_until has_clients 3
+    # A command that ends at once and leaves its server running does so by now.
+    if [ -z "${OURS-}" ]; then sleep 0.5; fi
+    if grep -q 'in the background' "$BATS_TEST_TMPDIR/err"; then
+        kill "$players"
+        skip "the command ends at once; what it left in the background has no exit status for us"
+    fi
     stop_server "$1"
     wait "$players" || true
     expect "SIG$1, three clients connected; exit status (124: had to be killed)" "$STATUS" 0

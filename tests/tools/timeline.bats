@@ -6,8 +6,8 @@ setup() {
     export BATS_LIB_PATH=${BATS_LIB_PATH:-/usr/lib/bats:/usr/lib}
     bats_load_library bats-support
     bats_load_library bats-assert
-    top=$BATS_TEST_DIRNAME/..
-    traces=$BATS_TEST_DIRNAME/traces
+    top=$BATS_TEST_DIRNAME/../..
+    traces=$BATS_TEST_DIRNAME/../traces
 }
 
 # draw TRACE [ASSIGNMENT...]: a picture of a kept trace
@@ -155,8 +155,8 @@ and again' "$traces/fork-server.program" >"$strange"
 
 @test "timeline: a trace in which nobody connects is no picture either" {
     traces=$BATS_TEST_TMPDIR
-    grep -v 'connect(' "$BATS_TEST_DIRNAME/traces/fork-server.peers" >"$traces/alone.peers"
-    cp "$BATS_TEST_DIRNAME/traces/fork-server.program" "$traces/alone.program"
+    grep -v 'connect(' "$BATS_TEST_DIRNAME/../traces/fork-server.peers" >"$traces/alone.peers"
+    cp "$BATS_TEST_DIRNAME/../traces/fork-server.program" "$traces/alone.program"
     draw alone
     assert_failure 1
     assert_output 'timeline: alone: nobody connected in this trace'
@@ -230,8 +230,8 @@ and again' "$traces/fork-server.program" >"$strange"
     make -s -C "$top/04-select-server" select-server
     "$top/04-select-server/select-server" >/dev/null 3>&- &
     local server=$!
-    make -s -C "$BATS_TEST_DIRNAME" rot13-client
-    "$BATS_TEST_DIRNAME/rot13-client" wait
+    make -s -C "$BATS_TEST_DIRNAME/.." rot13-client
+    "$BATS_TEST_DIRNAME/../rot13-client" wait
     run "$top/timeline/timeline" STAGE=04 FORMAT=text
     kill $server
     wait $server

@@ -41,7 +41,7 @@ setup() {
     machine=$BATS_TEST_TMPDIR/machine
     rm -rf "$machine"
     cp -R "$BATS_FILE_TMPDIR" "$machine"
-    sed "s|/usr/|$machine/usr/|g" "$BATS_TEST_DIRNAME/../setup" >"$machine/setup"
+    sed "s|/usr/|$machine/usr/|g" "$BATS_TEST_DIRNAME/../../setup" >"$machine/setup"
     bring="/bin/cp -R '$machine/store/.' '$machine'"
 }
 

@@ -7,7 +7,7 @@
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-    cd "$BATS_TEST_DIRNAME/.." || return 1
+    cd "$BATS_TEST_DIRNAME/../.." || return 1
     make -s -C bench
     make -s -C 02-fork-server
 }
@@ -16,7 +16,7 @@ setup() {
     export BATS_LIB_PATH="${BATS_LIB_PATH:-/usr/lib/bats:/usr/lib}"
     bats_load_library bats-support
     bats_load_library bats-assert
-    cd "$BATS_TEST_DIRNAME/.." || return 1
+    cd "$BATS_TEST_DIRNAME/../.." || return 1
     load=bench/rot13-load
     background=
     mkdir "$BATS_TEST_TMPDIR/tmp"
