@@ -19,7 +19,7 @@ hold_start() { # ARGUMENT...
 
 held() {
     kill -0 "$HELD" 2>/dev/null || return 2
-    grep -q holding "$BATS_TEST_TMPDIR/crowd"
+    grep -qs holding "$BATS_TEST_TMPDIR/crowd" || return 1
 }
 
 hold_end() {
