@@ -68,13 +68,16 @@ line_is() { # ADDRESS:PORT
     run --separate-stderr timeout 5 "$SERVER"
     assert_failure 1
     assert_equal "$output" ""
-    assert_equal "$stderr" "$SERVER_NAME: cannot listen on 127.0.0.1:40713: Address already in use (choose another port: make run PORT=40714)"
+    # The reason is in the C library's words: glibc's or musl's.
+    [[ $stderr == "$SERVER_NAME: cannot listen on 127.0.0.1:40713: Address "*" (choose another port: make run PORT=40714)" ]] ||
+        fail "it printed: $stderr"
 }
 
 @test "an address that is not this machine's: one line, exit status 1" {
     run timeout 5 "$SERVER" 40713 192.0.2.1
     assert_failure 1
-    assert_output "$SERVER_NAME: cannot listen on 192.0.2.1:40713: Cannot assign requested address"
+    assert_equal "${#lines[@]}" 1
+    assert_output --regexp "^$SERVER_NAME: cannot listen on 192.0.2.1:40713: .*(assign|[Aa]ddress)"
 }
 
 @test "a stdout that cannot be written to: one line, exit status 1" {
