@@ -85,6 +85,7 @@ cost_in_a_second() { # READER
     before=$(cpu_time "$READER")
     sleep 1
     USED=$(($(cpu_time "$READER") - before))
+    STATE=$(ps -o state= -p "$READER")
     exec 5>&- 6>&-
 }
 
@@ -95,7 +96,9 @@ cost_in_a_second() { # READER
 
 @test "03-nonblocking-poll: the reader costs a core while it waits" {
     cost_in_a_second "$NONBLOCKING"
-    [ "$USED" -ge 25 ] || fail "used $USED hundredths of a second"
+    # On a busy machine it may not get a whole core, but it never sleeps.
+    assert_equal "$STATE" R
+    [ "$USED" -ge 5 ] || fail "used $USED hundredths of a second"
 }
 
 @test "04-select-server: the reader costs nothing while it waits" {

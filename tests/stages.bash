@@ -20,8 +20,8 @@ set_stage() { # NN: exports SERVER and what goes with it
         0[56]) CROWD=${CROWD:-10000} ;;
         *) CROWD=${CROWD:-1000} ;;
     esac
-    # A process for each client, and each of them under valgrind or its like, would not
-    # fit into the memory of every machine.
+    # Under valgrind or its like, a process for each client would not fit into the memory
+    # of every machine, nor asking each in turn into anybody's patience.
     export MANY=
-    if [ "$1" = 02 ] && [ -n "${SLOW-}" ]; then CROWD=100 MANY=100; fi
+    if [[ $1 == 0[23] && -n ${SLOW-} ]]; then CROWD=100 MANY=100; fi
 }
