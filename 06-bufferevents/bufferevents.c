@@ -146,7 +146,10 @@ answer(struct bufferevent *bev, int all)
     rot13(buf, write_upto);
     if (evbuffer_drain(input, write_upto) < 0)
         return -1;
-    return evbuffer_add(output, buf, write_upto);
+    if (evbuffer_add(output, buf, write_upto) < 0)
+        return -1;
+    /* libevent is to send it now; if it could not arrange for that, we learn it here. */
+    return write_upto > 0 ? bufferevent_enable(bev, EV_WRITE) : 0;
 }
 
 /* Something has come in. */
