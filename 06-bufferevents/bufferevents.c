@@ -86,7 +86,7 @@ alloc_client(struct server *server, evutil_socket_t fd)
         return NULL;
     }
     bufferevent_setcb(client->bev, readcb, writecb, errorcb, client);
-    bufferevent_setwatermark(client->bev, EV_READ, 0, MAX_LINE);
+    bufferevent_set_max_single_read(client->bev, MAX_LINE);
 
     client->server = server;
     client->previous = NULL;
@@ -131,7 +131,7 @@ answer(struct bufferevent *bev, int all)
 {
     struct evbuffer *input = bufferevent_get_input(bev);
     struct evbuffer *output = bufferevent_get_output(bev);
-    char buf[MAX_LINE]; /* the watermark keeps the input from growing beyond it */
+    char buf[2 * MAX_LINE]; /* less than a line was left, one read added a line at most */
     ev_ssize_t n = evbuffer_copyout(input, buf, sizeof(buf));
 
     if (n < 0)
@@ -139,14 +139,17 @@ answer(struct bufferevent *bev, int all)
 
     size_t write_upto = all ? (size_t)n : complete_lines(buf, (size_t)n);
 
-    /* A line longer than the buffer is passed on in pieces. */
-    if ((size_t)n == sizeof(buf) && write_upto == 0)
+    /* A longer line is passed on in pieces. */
+    if (n >= MAX_LINE && write_upto == 0)
         write_upto = (size_t)n;
 
     rot13(buf, write_upto);
     if (evbuffer_drain(input, write_upto) < 0)
         return -1;
-    return evbuffer_add(output, buf, write_upto);
+    if (evbuffer_add(output, buf, write_upto) < 0)
+        return -1;
+    /* libevent is to send it now; if it could not arrange for that, we learn it here. */
+    return write_upto > 0 ? bufferevent_enable(bev, EV_WRITE) : 0;
 }
 
 /* Something has come in. */
