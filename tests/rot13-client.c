@@ -313,9 +313,9 @@ connect_result(int fd)
 }
 
 static void
-connect_now(struct conn *c)
+connect_now(struct conn *c, bool narrow)
 {
-    c->fd = start_connect(false);
+    c->fd = start_connect(narrow);
     int why = c->fd < 0 ? errno : 0;
     if (!why)
         why = wait_for(c->fd, POLLOUT, now() + opt.patience) ? connect_result(c->fd)
@@ -451,6 +451,7 @@ static size_t cast_len;
 
 enum verb {
     CONNECTS,
+    CONNECTS_NARROWLY,
     HALF_CLOSES,
     CLOSES,
     RESETS,
@@ -467,9 +468,10 @@ enum verb {
 
 /* A blank at the end: a text follows. The first that fits is it. */
 static const char *const verbs[] = {
-    "connects",          "half-closes",     "closes",        "resets",
-    "is turned away",    "hears nothing",   "hears the end", "hears all of it",
-    "sends until stuck", "sends urgently ", "sends ",        "hears "};
+    "connects",        "connects narrowly", "half-closes",     "closes",
+    "resets",          "is turned away",    "hears nothing",   "hears the end",
+    "hears all of it", "sends until stuck", "sends urgently ", "sends ",
+    "hears "};
 
 static void
 send_until_stuck(struct conn *c)
@@ -541,10 +543,11 @@ play(struct conn *c, enum verb verb, const struct bytes *text)
 {
     switch (verb) {
     case CONNECTS:
+    case CONNECTS_NARROWLY:
         free(c->in.at);
         free(c->out.at);
         *c = (struct conn){.step = c->step, .name = c->name, .fd = -1};
-        connect_now(c);
+        connect_now(c, verb == CONNECTS_NARROWLY);
         break;
     case HALF_CLOSES:
         c->half_closed = true;
@@ -681,7 +684,7 @@ do_scene(int argc, char **argv)
     for (int i = 0; i < argc; i++) {
         struct conn *c = steps[i].who;
         c->step = argv[i];
-        if ((c->fd >= 0) == (steps[i].verb == CONNECTS))
+        if ((c->fd >= 0) == (steps[i].verb <= CONNECTS_NARROWLY))
             die(2, "%s: %s is %s connected", argv[i], c->name,
                 c->fd >= 0 ? "already" : "not");
         play(c, steps[i].verb, &steps[i].text);
@@ -871,7 +874,7 @@ do_churn(long n)
         struct conn c = {.step = "one of many connects, asks and hears its answer"};
         char line[80];
         crowd_line(line, sizeof line, i, 0);
-        connect_now(&c);
+        connect_now(&c, false);
         if (i % 10 == 5) { // goes with its answer unread, which resets the connection
             c.step = "one of many asks, and leaves before it has read the answer";
             send_all(&c, 1, &c, (byte *)line, strlen(line), 0);
@@ -935,10 +938,10 @@ do_flood(long seconds)
     if (f == MAP_FAILED)
         die(1, "mmap: %s", strerror(errno));
     struct conn c = {.step = "an ordinary client asks while others flood"};
-    connect_now(&c);
+    connect_now(&c, false);
     for (size_t i = 0; i < n; i++) {
         flooders[i].step = "a flooder connects";
-        connect_now(&flooders[i]);
+        connect_now(&flooders[i], false);
     }
     int64_t end = now() + seconds * SECOND;
 
@@ -1703,6 +1706,7 @@ static const char help[] =
     "\n"
     "scene [-v] [-q MS] STEP...    a little play; each argument is one step:\n"
     "    A connects                 A half-closes    A closes    A resets\n"
+    "    A connects narrowly        with small buffers: replies soon have to wait\n"
     "    A sends TEXT               A hears TEXT     exactly this comes next\n"
     "    A sends N times TEXT       A hears N times TEXT\n"
     "    A sends file PATH          A hears file PATH\n"
