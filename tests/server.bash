@@ -152,11 +152,11 @@ descriptors() { # open ones
     done | wc -l
 }
 
-memory() { # KiB of its own
+memory() { # KiB that it has written to: unlike Pss, nothing shared with others counts
     local pid
     for pid in $(descendants "$GUARD"); do
         cat "/proc/$pid/smaps_rollup" 2>/dev/null || true
-    done | awk '/^Pss:/ { sum += $2 } END { print sum + 0 }'
+    done | awk '/^Private_Dirty:/ { sum += $2 } END { print sum + 0 }'
 }
 
 cpu_time() { # hundredths of a second
