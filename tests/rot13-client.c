@@ -313,9 +313,9 @@ connect_result(int fd)
 }
 
 static void
-connect_now(struct conn *c)
+connect_now(struct conn *c, bool narrow)
 {
-    c->fd = start_connect(false);
+    c->fd = start_connect(narrow);
     int why = c->fd < 0 ? errno : 0;
     if (!why)
         why = wait_for(c->fd, POLLOUT, now() + opt.patience) ? connect_result(c->fd)
@@ -451,6 +451,7 @@ static size_t cast_len;
 
 enum verb {
     CONNECTS,
+    CONNECTS_NARROWLY,
     ACCEPTS,
     HALF_CLOSES,
     CLOSES,
@@ -468,13 +469,21 @@ enum verb {
 };
 
 /* A blank at the end: a text follows. The first that fits is it. */
-static const char *const verbs[] = {"connects",        "accepts",
-                                    "half-closes",     "closes",
-                                    "resets",          "is turned away",
-                                    "hears nothing",   "hears the end",
-                                    "hears all of it", "sends until stuck",
-                                    "listens on ",     "sends urgently ",
-                                    "sends ",          "hears "};
+static const char *const verbs[] = {"connects",
+                                    "connects narrowly",
+                                    "accepts",
+                                    "half-closes",
+                                    "closes",
+                                    "resets",
+                                    "is turned away",
+                                    "hears nothing",
+                                    "hears the end",
+                                    "hears all of it",
+                                    "sends until stuck",
+                                    "listens on ",
+                                    "sends urgently ",
+                                    "sends ",
+                                    "hears "};
 
 /* For a program that connects, as the readers do: the other side of it. */
 static void
@@ -575,10 +584,11 @@ play(struct conn *c, enum verb verb, const struct bytes *text)
 {
     switch (verb) {
     case CONNECTS:
+    case CONNECTS_NARROWLY:
         free(c->in.at);
         free(c->out.at);
         *c = (struct conn){.step = c->step, .name = c->name, .fd = -1};
-        connect_now(c);
+        connect_now(c, verb == CONNECTS_NARROWLY);
         break;
     case LISTENS:
         listen_on(c, text);
@@ -721,7 +731,9 @@ do_scene(int argc, char **argv)
     for (int i = 0; i < argc; i++) {
         struct conn *c = steps[i].who;
         c->step = argv[i];
-        if ((c->fd >= 0) == (steps[i].verb == CONNECTS || steps[i].verb == LISTENS))
+        bool opens = steps[i].verb == CONNECTS || steps[i].verb == CONNECTS_NARROWLY ||
+                     steps[i].verb == LISTENS;
+        if ((c->fd >= 0) == opens)
             die(2, "%s: %s is %s connected", argv[i], c->name,
                 c->fd >= 0 ? "already" : "not");
         play(c, steps[i].verb, &steps[i].text);
@@ -911,7 +923,7 @@ do_churn(long n)
         struct conn c = {.step = "one of many connects, asks and hears its answer"};
         char line[80];
         crowd_line(line, sizeof line, i, 0);
-        connect_now(&c);
+        connect_now(&c, false);
         if (i % 10 == 5) { // goes with its answer unread, which resets the connection
             c.step = "one of many asks, and leaves before it has read the answer";
             send_all(&c, 1, &c, (byte *)line, strlen(line), 0);
@@ -975,10 +987,11 @@ do_flood(long seconds)
     if (f == MAP_FAILED)
         die(1, "mmap: %s", strerror(errno));
     struct conn c = {.step = "an ordinary client asks while others flood"};
-    connect_now(&c);
     for (size_t i = 0; i < n; i++) {
+        if (i == n / 2) // neither the first, nor the last to be served each time round
+            connect_now(&c, false);
         flooders[i].step = "a flooder connects";
-        connect_now(&flooders[i]);
+        connect_now(&flooders[i], false);
     }
     int64_t end = now() + seconds * SECOND;
 
@@ -1773,6 +1786,7 @@ static const char help[] =
     "\n"
     "scene [-v] [-q MS] STEP...    a little play; each argument is one step:\n"
     "    A connects                 A half-closes    A closes    A resets\n"
+    "    A connects narrowly        with small buffers: replies soon have to wait\n"
     "    A sends TEXT               A hears TEXT     exactly this comes next\n"
     "    A sends N times TEXT       A hears N times TEXT\n"
     "    A sends file PATH          A hears file PATH\n"

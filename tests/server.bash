@@ -25,6 +25,26 @@ play() { # STEP...
     client scene "$@"
 }
 
+# Clients with small buffers say 40 to 300 kB, and REST bytes of a line without its
+# newline. They shut down, and only then begin to read. Some of them have just filled
+# the buffers on the way, so that the server sees the end of input while it cannot send.
+slow_readers() { # [REST]
+    local line=1234567890123456789012345678901234567890123456789 n name
+    local say=() hear=()
+    for n in {800..6000..100}; do
+        name=Client$n
+        say+=("$name connects narrowly" "$name sends $n times $line\n")
+        hear+=("$name hears $n times $line\n")
+        if [ -n "${1-}" ]; then
+            say+=("$name sends $1 times x")
+            hear+=("$name hears $1 times k")
+        fi
+        say+=("$name half-closes")
+        hear+=("$name hears the end")
+    done
+    play "${say[@]}" 'Witness connects' 'Witness hears nothing' "${hear[@]}"
+}
+
 # Starts $SERVER, with at most DESCRIPTORS of them if that is given, and waits
 # until it listens.  The guard sees to it that nothing survives the test.
 start_server() { # [DESCRIPTORS]
@@ -133,11 +153,11 @@ descriptors() { # open ones
     done | wc -l
 }
 
-memory() { # KiB of its own
+memory() { # KiB that it has written to: unlike Pss, nothing shared with others counts
     local pid
     for pid in $(descendants "$GUARD"); do
         cat "/proc/$pid/smaps_rollup" 2>/dev/null || true
-    done | awk '/^Pss:/ { sum += $2 } END { print sum + 0 }'
+    done | awk '/^Private_Dirty:/ { sum += $2 } END { print sum + 0 }'
 }
 
 cpu_time() { # hundredths of a second

@@ -34,3 +34,22 @@ load ../server.bash
     start_server
     play 'A connects' 'A sends one\ntw' 'A half-closes' 'A hears bar\ngj' 'A hears the end'
 }
+
+@test "rule 2: at end of input the unfinished line is answered to slow readers too" {
+    start_server
+    slow_readers 16000
+}
+
+@test "rule 2: lines that end within a full buffer" {
+    start_server
+    # 16384 bytes, the end of a line among them; then a line and a half, which begin
+    # before that limit and end after it.
+    { echo && printf '%6383s' ''; } >"$BATS_TEST_TMPDIR/fills"
+    { echo && printf '%3000s\n' '' && printf half; } >"$BATS_TEST_TMPDIR/goes-beyond"
+    play 'A connects' 'A sends 10000 times a' 'A hears nothing' \
+        "A sends file $BATS_TEST_TMPDIR/fills" 'A hears 10000 times n' 'A hears \n' \
+        'A hears nothing' 'A sends \n' 'A hears 6383 times  ' 'A hears \n' \
+        'A sends 16000 times a' 'A hears nothing' \
+        "A sends file $BATS_TEST_TMPDIR/goes-beyond" 'A hears 16000 times n' 'A hears \n' \
+        'A hears 3000 times  ' 'A hears \n' 'A hears nothing' 'A sends \n' 'A hears unys\n'
+}

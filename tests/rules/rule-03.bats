@@ -72,3 +72,8 @@ nothing_moves() {
         "$(wc -c <"$BATS_TEST_TMPDIR/received")" "$(wc -c <"$BATS_TEST_TMPDIR/numbers")"
     cmp "$BATS_TEST_TMPDIR/numbers" "$BATS_TEST_TMPDIR/received"
 }
+
+@test "rule 3: replies to slow readers arrive, then the end" {
+    start_server
+    slow_readers
+}

@@ -12,7 +12,7 @@ still_serves() {
 @test "rule 6: a reset, before and in and after a line" {
     start_server
     play 'Witness connects' 'A connects' 'A resets' \
-        'B connects' 'B sends Hel' 'B resets' \
+        'B connects' 'B sends Hel' 'B resets' 'D connects' 'D sends Hel' 'D closes' \
         'C connects' 'C sends Hello\n' 'C hears Uryyb\n' 'C resets' \
         'Witness sends Hello\n' 'Witness hears Uryyb\n'
     still_serves
@@ -26,6 +26,17 @@ still_serves() {
     done
     play 'A connects' 'A sends 200000 times Hello\n' 'A resets' \
         'B connects' 'B sends 200000 times Hello\n' 'B closes'
+    still_serves
+}
+
+@test "rule 6: gone before the first reply" {
+    start_server
+    # The server sleeps meanwhile, so that it surely answers somebody who has left.
+    local all
+    mapfile -t all < <(descendants "$GUARD")
+    kill -STOP "${all[@]}"
+    play 'A connects' 'A sends 5000 times Hello\n' 'A closes'
+    kill -CONT "${all[@]}"
     still_serves
 }
 

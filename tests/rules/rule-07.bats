@@ -35,8 +35,8 @@ hold_end() {
     start_server $((CROWD + 100))
     # A backlog that is too short makes clients wait for seconds, one after another.
     local result
-    result=$(timeout $((20 * SLOW)) "$CLIENT" crowd -t $((20 * SLOW)) "$CROWD") ||
-        expect "$CROWD clients connect and ask, all at once" "not done within 20 s" "done in a second or so"
+    result=$(timeout $((10 * SLOW)) "$CLIENT" crowd -t $((10 * SLOW)) "$CROWD") ||
+        expect "$CROWD clients connect and ask, all at once" "not done within 10 s" "done in a second or so"
     echo "# $result" >&3
 }
 
@@ -50,24 +50,31 @@ hold_end() {
     expect_at_most "lines in the log after a second at the limit" \
         "$(wc -l <"$BATS_TEST_TMPDIR/err")" 10
     if [ -z "${SPINS-}" ]; then
-        expect_at_most "a second at the limit; processor used (hundredths of a second)" "$used" 50
+        # Little even for one that spins, if others keep the processor busy.
+        expect_at_most "a second at the limit; processor used (hundredths of a second)" "$used" 20
     fi
     hold_end
+}
+
+# One who comes at the limit, and waits.
+latecomer_is_served() {
+    PATIENCE=$((8 * SLOW)) play 'Late connects' 'Late sends Hello\n' 'Late hears Uryyb\n' 3>&- 7>&- &
+    local late=$!
+    sleep 0.5 # not turned away meanwhile
+    hold_end
+    wait "$late"
 }
 
 @test "rule 7: who had to wait is served when a place is free" {
     start_server 64
     hold_start 100 --at-least 1
-    PATIENCE=15 play 'Late connects' 'Late sends Hello\n' 'Late hears Uryyb\n' 3>&- 7>&- &
-    local late=$!
-    hold_end
-    wait "$late"
+    latecomer_is_served
     play 'A connects' 'A sends Hello\n' 'A hears Uryyb\n'
 }
 
 @test "rule 7: more clients than a select() can watch" {
     start_server 4096
     hold_start "${MANY:-1100}" --at-least "${MANY:-900}"
-    hold_end
+    latecomer_is_served
     play 'A connects' 'A sends Hello\n' 'A hears Uryyb\n'
 }

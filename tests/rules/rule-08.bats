@@ -33,15 +33,19 @@ as_before() {
     its_memory_is_its_own
     start_server
     client churn 1000
-    local before
+    local before most=1024 # another language may collect its garbage later
+    # In C, 2000 times the smallest piece are twice as much as this. (Valgrind and the
+    # sanitizers, which need memory of their own, find a leak by themselves.)
+    if [ -n "${OURS-}" ] && [ "$SLOW" -eq 1 ]; then most=32; fi
     before=$(memory)
     client churn 2000
-    expect_at_most "after 2000 connections more, memory grew by (KiB)" $(($(memory) - before)) 1024
+    expect_at_most "after 2000 connections more, memory grew by (KiB)" $(($(memory) - before)) "$most"
 }
 
 ends_cleanly() { # SIGNAL
     start_server
-    play 'A connects' 'A sends mid' 'B connects' 'B sends 100000 times x' \
+    # They stay as long as the server does.
+    PATIENCE=20 play 'A connects' 'A sends mid' 'B connects' 'B sends 100000 times x' \
         'C connects' 'C sends Hello\n' 'C hears Uryyb\n' 'C is turned away' 3>&- &
     local players=$!
     wait_until has_clients 3
