@@ -16,8 +16,11 @@ help:
 	@echo "make test              runs the tests (they take port 40713)"
 	@echo "make check STAGE=04    puts one server to the test, rule by rule;"
 	@echo "                       SERVER=\"COMMAND\" any other, RULES=2,3 some rules only"
+	@echo "make fuzz              random streams against all servers, until Ctrl-C"
+	@echo "make torture           lets the servers' system calls fail, one after another; 20 minutes"
 	@echo "make timeline STAGE=04 draws who waits for whom, from what strace saw; also SERVER=COMMAND,"
 	@echo "                       READER=COMMAND, FORMAT=text; without STAGE all of them, and the sheet"
+	@echo "make compare           all servers under the same load, in a minute; STAGES=\"02 06\", SERVER="
 	@echo "make clean             removes what was built"
 	@echo "In a stage's folder: make, make run, make clean."
 
@@ -40,10 +43,19 @@ test:
 check:
 	@tests/check
 
+fuzz:
+	@tests/fuzz
+
+torture:
+	@tests/torture
+
 timeline:
 	@timeline/timeline
+
+compare:
+	@bench/compare
 
 clean:
 	@for dir in $(STAGES) tests; do $(MAKE) --no-print-directory -C $$dir clean; done
 
-.PHONY: all help run tour test check timeline clean $(STAGES)
+.PHONY: all help run tour test check fuzz torture timeline compare clean $(STAGES)
