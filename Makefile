@@ -18,6 +18,7 @@ help:
 	@echo "                       SERVER=\"COMMAND\" any other, RULES=2,3 some rules only"
 	@echo "make fuzz              random streams against all servers, until Ctrl-C"
 	@echo "make torture           lets the servers' system calls fail, one after another; 20 minutes"
+	@echo "make mutants           puts mistakes into the servers and demands that the rules find them"
 	@echo "make timeline STAGE=04 draws who waits for whom, from what strace saw; also SERVER=COMMAND,"
 	@echo "                       READER=COMMAND, FORMAT=text; without STAGE all of them, and the sheet"
 	@echo "make compare           all servers under the same load, in a minute; STAGES=\"02 06\", SERVER="
@@ -49,6 +50,9 @@ fuzz:
 torture:
 	@tests/torture
 
+mutants:
+	@tests/mutants/run
+
 timeline:
 	@timeline/timeline
 
@@ -58,4 +62,4 @@ compare:
 clean:
 	@for dir in $(STAGES) tests; do $(MAKE) --no-print-directory -C $$dir clean; done
 
-.PHONY: all help run tour test check fuzz torture timeline compare clean $(STAGES)
+.PHONY: all help run tour test check fuzz torture mutants timeline compare clean $(STAGES)
