@@ -471,7 +471,7 @@ SH
     assert_output ""
     run --separate-stderr bench/bench show stream mb_per_s
     assert_success
-    assert_output --regexp $'floor +[0-9.]+ .*\n02 +[0-9.]+ '
+    assert_output --regexp $'floor +[0-9.]+\n02 +[0-9.]+'
     assert [ ! -e "$RUN/csv" ]
     port_is_free
 }
