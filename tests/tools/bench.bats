@@ -436,3 +436,56 @@ SH
     assert_equal "$(ls "$TMPDIR")" ""
     port_is_free
 }
+
+@test "bench: what was measured is kept, and a run that was interrupted goes on" {
+    export RUN="$BATS_TEST_TMPDIR/run" QUICK=1 STAGES=02 ONLY="churn stream"
+    bench/bench >/dev/null 2>&1 3>&- &
+    pid=$!
+    background="$background $pid"
+    for _ in {1..200}; do
+        [ ! -e "$RUN/rows.csv" ] || [ "$(wc -l <"$RUN/rows.csv")" -lt 3 ] || break
+        sleep 0.05
+    done
+    kill -TERM $pid
+    status=0
+    wait $pid || status=$?
+    assert_equal $status 143
+    port_is_free
+    assert [ ! -e "$RUN/finished" ]
+    cp "$RUN/rows.csv" "$BATS_TEST_TMPDIR/kept"
+
+    ONLY=stream run bench/bench
+    assert_failure 2
+    assert_output --partial "unfinished run"
+    run bench/bench
+    assert_success
+    assert_output --partial "going on with"
+    head -n "$(wc -l <"$BATS_TEST_TMPDIR/kept")" "$RUN/rows.csv" | cmp - "$BATS_TEST_TMPDIR/kept"
+    # Two experiments with the floor and stage 02 each, and every field has its name.
+    run awk -F, 'NR == 1 { n = NF } NF != n { print "fields: " NF } NR > 1 { print $1, $4 }' "$RUN/rows.csv"
+    run sort -u <<<"$output"
+    assert_output $'churn 02\nchurn floor\nstream 02\nstream floor'
+
+    # The median lies between the least and the greatest, and show finds it.
+    run awk -F, 'NR > 1 && !($8 <= $7 && $7 <= $9)' "$RUN/summary.csv"
+    assert_output ""
+    run --separate-stderr bench/bench show stream mb_per_s
+    assert_success
+    assert_output --regexp $'floor +[0-9.]+\n02 +[0-9.]+'
+    assert [ ! -e "$RUN/csv" ]
+    port_is_free
+}
+
+@test "bench: bad usage is one line and exit status 2" {
+    export RUN="$BATS_TEST_TMPDIR/run"
+    for settings in STAGES=07 ONLY=nothing REPEAT=x MINUTES=0; do
+        run env "$settings" bench/bench
+        assert_failure 2
+        assert_equal "${#lines[@]}" 1
+        assert_output --regexp "^bench: ${settings%%=*}"
+    done
+    run bench/bench sideways
+    assert_failure 2
+    assert_equal "${#lines[@]}" 1
+    assert [ ! -e "$RUN" ]
+}
