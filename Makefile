@@ -22,6 +22,7 @@ help:
 	@echo "make timeline STAGE=04 draws who waits for whom, from what strace saw; also SERVER=COMMAND,"
 	@echo "                       READER=COMMAND, FORMAT=text; without STAGE all of them, and the sheet"
 	@echo "make compare           all servers under the same load, in a minute; STAGES=\"02 06\", SERVER="
+	@echo "make bench             the long run, half an hour: what docs/efficiency.md is made of"
 	@echo "make clean             removes what was built"
 	@echo "In a stage's folder: make, make run, make clean."
 
@@ -59,7 +60,10 @@ timeline:
 compare:
 	@bench/compare
 
+bench:
+	@bench/bench
+
 clean:
 	@for dir in $(STAGES) tests; do $(MAKE) --no-print-directory -C $$dir clean; done
 
-.PHONY: all help run tour test check fuzz torture mutants timeline compare clean $(STAGES)
+.PHONY: all help run tour test check fuzz torture mutants timeline compare bench clean $(STAGES)

@@ -332,6 +332,7 @@ run(const struct addrinfo *where)
     if (listener < 0)
         return 1;
 
+    errno = ENOMEM; /* why something failed, unless it says something else */
     /* SIGPIPE is ignored: it would end us for a client's sake. */
     if (!(server.base = event_base_new()) ||
         !(server.listener_event = event_new(server.base, listener, EV_READ | EV_PERSIST,

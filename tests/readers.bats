@@ -35,6 +35,16 @@ connected() { # PORT
     ss -Htn state established dport = ":$1" | grep -q .
 }
 
+reader_ends() {
+    wait_until reader_is_gone || fail "the reader goes on when all connections have ended"
+    wait "$READER"
+}
+
+reader_is_gone() {
+    case $(ps -o state= -p "$READER") in '' | Z) return 0 ;; esac
+    return 1
+}
+
 printed() { # TEXT
     [ "$(cat "$BATS_TEST_TMPDIR/out")" = "$1" ]
 }
@@ -57,7 +67,7 @@ prints_whatever_comes_first() { # READER
     echo "second again" >&6
     wait_until printed "$(printf '[1] second speaks\n[0] first speaks\n[1] second again')"
     exec 6>&-
-    wait "$READER"
+    reader_ends
 }
 
 @test "01-blocking-client: the reader waits for the first while the second speaks" {
@@ -68,7 +78,7 @@ prints_whatever_comes_first() { # READER
     echo "first speaks" >&5
     wait_until printed "$(printf '[0] first speaks\n[1] second speaks')"
     exec 5>&- 6>&-
-    wait "$READER"
+    reader_ends
 }
 
 @test "03-nonblocking-poll: the reader prints whatever comes first" {

@@ -41,10 +41,11 @@ start_httpd() { # a web server on $PORT, its pages in $BATS_TEST_TMPDIR/www
 }
 
 @test "01-blocking-client: a name with several addresses, the first of which refuses" {
-    # The web server is on the second only.
+    # The web server is on the second, IPv4, only.
+    [ -e /proc/net/if_inet6 ] || skip "no IPv6 on this machine"
     start_httpd
     echo here >"$BATS_TEST_TMPDIR/www/page"
-    printf '127.0.0.2 two-addresses\n127.0.0.1 two-addresses\n' >"$BATS_TEST_TMPDIR/hosts"
+    printf '::1 two-addresses\n127.0.0.1 two-addresses\n' >"$BATS_TEST_TMPDIR/hosts"
     with_hosts() {
         unshare --mount --map-root-user sh -c \
             "mount --bind '$BATS_TEST_TMPDIR/hosts' /etc/hosts && exec \"\$@\"" sh "$@"
