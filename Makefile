@@ -32,7 +32,7 @@ run:
 	if [ ! -f "$$dir/Makefile" ]; then \
 		echo "make run: no stage '$(STAGE)'; there are 01 to 06, as in STAGE=04" >&2; exit 2; \
 	fi; \
-	trap '' INT; \
+	case "$$dir" in 01-*) ;; *) trap '' INT ;; esac; \
 	$(MAKE) --no-print-directory -C "$$dir" run
 
 # What the command line says, as in STAGE=04, is in the environment of these.
@@ -64,6 +64,6 @@ bench:
 	@bench/bench
 
 clean:
-	@for dir in $(STAGES) tests; do $(MAKE) --no-print-directory -C $$dir clean; done
+	@for dir in $(STAGES) tests bench; do $(MAKE) --no-print-directory -C $$dir clean; done
 
 .PHONY: all help run tour test check fuzz torture mutants timeline compare bench clean $(STAGES)

@@ -1,8 +1,8 @@
 /*
  * ROT13, see rot13.h.
  *
- * Written so that a compiler can do many bytes at a time: no branch, and no
- * arithmetic that would not fit into a byte.  isalpha() would not do, it
+ * Written so that a compiler can do many bytes at a time: no branch, and
+ * nothing that a byte could not hold in the end.  isalpha() would not do, it
  * follows the locale.
  */
 #include "rot13.h"
@@ -12,7 +12,7 @@ rot13_char(char c)
 {
     /* In ASCII, 0x20 is all that tells 'A' from 'a'. */
     unsigned char letter = (unsigned char)((c | 0x20) - 'a'); /* 0 to 25: a letter */
-    char step = letter < 13 ? 13 : -13;
+    int step = letter < 13 ? 13 : -13;
 
     return (char)(letter < 26 ? c + step : c);
 }

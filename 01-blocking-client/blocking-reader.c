@@ -6,7 +6,7 @@
  * And it does not: as long as the first connection says nothing, recv() waits
  * for it, and what the others said long ago is not printed.  Start two
  * listeners (nc -l 127.0.0.1 5001, nc -l 127.0.0.1 5002), read from both
- * (blocking-reader 5001 5002), and type into the second.
+ * (./blocking-reader 5001 5002), and type into the second.
  */
 #define _POSIX_C_SOURCE 200809L
 

@@ -31,7 +31,7 @@
 #include "../rot13.h"
 
 #define MAX_LINE 16384 /* the longest line that is answered whole, newline counted */
-#define MAX_FDS  1024  /* descriptors there are places for */
+#define MAX_FDS  1024  /* places for descriptors: as many as stage 04 will have */
 
 static const char program[] = "nonblocking-poll";
 
@@ -256,13 +256,18 @@ run(const struct addrinfo *where)
     struct fd_state *state[MAX_FDS] = {NULL}; /* by descriptor */
     char name[80];
 
+    /* First of all: the listener needs a place, too. */
+    if (limit_descriptors(MAX_FDS) < 0) {
+        complain("cannot start");
+        return 1;
+    }
+
     int listener = open_listener(where, name, sizeof(name));
     if (listener < 0)
         return 1;
 
-    if (make_nonblocking(listener) < 0 || limit_descriptors(MAX_FDS) < 0 ||
-        handle_signals() < 0 || printf("%s: listening on %s\n", program, name) < 0 ||
-        fflush(stdout) == EOF) {
+    if (make_nonblocking(listener) < 0 || handle_signals() < 0 ||
+        printf("%s: listening on %s\n", program, name) < 0 || fflush(stdout) == EOF) {
         complain("cannot start");
         close(listener);
         return 1;
@@ -288,10 +293,10 @@ run(const struct addrinfo *where)
 
             if (!state[fd])
                 continue;
-            if (state[fd]->writing)
-                over = do_write(fd, state[fd]);
-            else
+            if (!state[fd]->writing)
                 over = do_read(fd, state[fd]);
+            else
+                over = do_write(fd, state[fd]);
             if (over) {
                 free_fd_state(state[fd]);
                 state[fd] = NULL;
@@ -339,7 +344,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

@@ -4,8 +4,8 @@
  * Article: "ROT13 server based on select()".
  *
  * The process waits in one place, select(), for any of its clients.  Look for
- * pselect6 in strace: it returns when there is something to do, and says for
- * whom.
+ * it in strace, as select or pselect6: it returns when there is something to do, and says
+ * for whom.
  *
  * New since stage 03: instead of asking every socket in turn, the kernel is
  * asked once which of them would answer.
@@ -33,13 +33,19 @@
 
 static const char program[] = "select-server";
 
-static volatile sig_atomic_t stopping; /* SIGINT or SIGTERM has come */
+static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes it */
 
+/*
+ * Ends the loop in run(), even when the signal comes a moment before select()
+ * is called: with a closed listener it fails, it does not wait.
+ */
 static void
 stop(int signal_number)
 {
     (void)signal_number;
-    stopping = 1;
+    if (listening_on >= 0)
+        close(listening_on);
+    listening_on = -1;
 }
 
 /*
@@ -252,23 +258,22 @@ static int
 run(const struct addrinfo *where)
 {
     struct fd_state *state[FD_SETSIZE] = {NULL}; /* by descriptor */
-    const struct timespec one_second = {1, 0};
-    sigset_t stop_signals, unblocked;
+    time_t accept_failed = 0; /* the second in which it did: do not try again in that */
     char name[80];
-    int accepting = 1; /* 0: out of descriptors, the backlog has to wait */
+
+    /* First of all: the listener needs a place, too. */
+    if (limit_descriptors(FD_SETSIZE) < 0) {
+        complain("cannot start");
+        return 1;
+    }
 
     int listener = open_listener(where, name, sizeof(name));
     if (listener < 0)
         return 1;
 
-    /* A signal may come in only while we wait: pselect() opens the door, and
-     * none can slip in between looking at the flag and going to sleep. */
-    sigemptyset(&stop_signals);
-    sigaddset(&stop_signals, SIGINT);
-    sigaddset(&stop_signals, SIGTERM);
+    listening_on = listener;
 
-    if (make_nonblocking(listener) < 0 || limit_descriptors(FD_SETSIZE) < 0 ||
-        sigprocmask(SIG_BLOCK, &stop_signals, &unblocked) < 0 || handle_signals() < 0 ||
+    if (make_nonblocking(listener) < 0 || handle_signals() < 0 ||
         printf("%s: listening on %s\n", program, name) < 0 || fflush(stdout) == EOF) {
         complain("cannot start");
         close(listener);
@@ -277,8 +282,10 @@ run(const struct addrinfo *where)
 
     int maxfd = listener;
 
-    while (!stopping) {
+    while (listening_on >= 0) {
         fd_set readset, writeset;
+        struct timeval one_second = {1, 0};
+        int accepting = time(NULL) != accept_failed;
 
         FD_ZERO(&readset);
         FD_ZERO(&writeset);
@@ -289,23 +296,22 @@ run(const struct addrinfo *where)
             if (state[fd])
                 FD_SET(fd, state[fd]->writing ? &writeset : &readset);
 
-        int ready = pselect(maxfd + 1, &readset, &writeset, NULL,
-                            accepting ? NULL : &one_second, &unblocked);
+        int ready =
+            select(maxfd + 1, &readset, &writeset, NULL, accepting ? NULL : &one_second);
         if (ready < 0) {
-            if (errno != EINTR)
+            if (listening_on >= 0 && errno != EINTR)
                 complain("select");
             continue;
         }
-        if (ready == 0)
-            accepting = 1; /* time to try again */
 
         if (FD_ISSET(listener, &readset)) {
             int fd = accept(listener, NULL, NULL);
 
             if (fd < 0) {
-                if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+                if (listening_on >= 0 && errno != EAGAIN && errno != EINTR &&
+                    errno != ECONNABORTED) {
                     complain("accept");
-                    accepting = 0;
+                    accept_failed = time(NULL);
                 }
             } else if (make_nonblocking(fd) < 0 || !(state[fd] = alloc_fd_state())) {
                 complain("new client");
@@ -328,7 +334,7 @@ run(const struct addrinfo *where)
                 free_fd_state(state[fd]);
                 state[fd] = NULL;
                 close(fd);
-                accepting = 1;
+                accept_failed = 0; /* there is a place again */
             }
         }
 
@@ -341,7 +347,6 @@ run(const struct addrinfo *where)
             free_fd_state(state[fd]);
             close(fd);
         }
-    close(listener);
     return 0;
 }
 
@@ -372,7 +377,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

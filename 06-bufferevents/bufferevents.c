@@ -325,8 +325,10 @@ run(const struct addrinfo *where)
                event_base_get_method(server.base)) < 0 ||
         fflush(stdout) == EOF) {
         complain("cannot start");
+    } else if (event_base_dispatch(server.base) < 0) {
+        complain("cannot wait for events");
     } else {
-        status = event_base_dispatch(server.base) < 0 ? 1 : 0;
+        status = 0;
     }
 
     while (server.clients)
@@ -373,7 +375,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

@@ -123,7 +123,7 @@ teardown() {
     if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -z "${BATS_TEST_SKIPPED-}" ]; then
         touch "$BATS_FILE_TMPDIR/broken"
         if [ -s "$BATS_TEST_TMPDIR/err" ]; then
-            echo "the server's last words:"
+            echo "the server's last words, perhaps about an earlier client:"
             tail -n 5 "$BATS_TEST_TMPDIR/err" | cut -c 1-200
         fi
     fi

@@ -2,6 +2,7 @@
 #
 # why: A descriptor lost with each client is a server that stops one night, at
 #      the 1024th, and works again when somebody looks.
+#      And whoever stops it, a script or systemd, takes any status but 0 for a crash.
 
 load ../server.bash
 

@@ -22,7 +22,7 @@ setup_file() {
     for name in cc gcc clang musl-gcc; do
         program "store/bin/$name" 'cat >/dev/null'
     done
-    for name in pkg-config pgrep top ps diff cmp git clang-format clang-tidy cppcheck \
+    for name in pkg-config pgrep top ps diff cmp patch git clang-format clang-tidy cppcheck \
         shellcheck shfmt strace valgrind gnuplot socat python3 haproxy openssl ip ss xmllint; do
         program "store/bin/$name" 'exit 0'
     done
@@ -160,7 +160,7 @@ apt_install='apt-get install -y --no-install-recommends'
     apt
     setup_script all
     assert_success
-    assert_called "$apt_install gcc libc6-dev make pkg-config libevent-dev bats bats-support bats-assert netcat-openbsd busybox procps iproute2 diffutils git clang libclang-rt-dev clang-format clang-tidy cppcheck shellcheck shfmt strace valgrind libc6-dbg musl-tools gnuplot-nox socat python3 haproxy libssl-dev openssl libxml2-utils"
+    assert_called "$apt_install gcc libc6-dev make pkg-config libevent-dev bats bats-support bats-assert netcat-openbsd busybox procps iproute2 diffutils patch git clang libclang-rt-dev clang-format clang-tidy cppcheck shellcheck shfmt strace valgrind libc6-dbg musl-tools gnuplot-nox socat python3 haproxy libssl-dev openssl libxml2-utils"
 }
 
 @test "setup: pacman is asked for Arch's names" {
