@@ -70,3 +70,15 @@ ends_cleanly() { # SIGNAL
 @test "rule 8: SIGINT ends it cleanly, whoever is connected" {
     ends_cleanly INT
 }
+
+@test "rule 8: SIGTERM ends it, however busy it is" {
+    start_server
+    "$CLIENT" flood 20 -n "${MANY:-400}" >/dev/null 2>&1 3>&- &
+    local flooders=$!
+    wait_until has_clients "${MANY:-400}"
+    sleep 0.5 # busy by now
+    stop_server
+    kill "$flooders" 2>/dev/null || true
+    wait "$flooders" || true
+    expect "SIGTERM during a flood; exit status (124: had to be killed after 5 s)" "$STATUS" 0
+}
