@@ -27,13 +27,19 @@
 
 static const char program[] = "faulty-server";
 
-static volatile sig_atomic_t stopping; /* SIGINT or SIGTERM has come */
+static volatile sig_atomic_t stop_pipe = -1; /* SIGINT and SIGTERM close this end of it */
 
+/*
+ * Ends the loop in run(): the other end becomes readable, and that wakes it, even
+ * when the signal comes a moment before it goes to sleep.
+ */
 static void
 stop(int signal_number)
 {
     (void)signal_number;
-    stopping = 1;
+    if (stop_pipe >= 0)
+        close(stop_pipe);
+    stop_pipe = -1;
 }
 
 /*
@@ -144,7 +150,8 @@ do_read(int fd, struct fd_state *state)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
 
     if (result == 0) {
-        /* No newline will come any more: answer the rest as it stands. */
+        /* Was: close at once.  But what was asked before is not answered yet, and no
+         * newline will come any more: answer the rest as it stands. */
         state->at_eof = 1;
         state->write_upto = state->buffer_used;
     } else {
@@ -154,7 +161,8 @@ do_read(int fd, struct fd_state *state)
         if (lines > 0)
             state->write_upto = state->buffer_used + lines;
         state->buffer_used += (size_t)result;
-        /* A line longer than the buffer is passed on in pieces. */
+        /* A line longer than the buffer is passed on in pieces.  Was: >, which no
+         * buffer ever is; full, and without a newline, it was never read into again. */
         if (state->buffer_used >= sizeof(state->buffer) && state->write_upto == 0)
             state->write_upto = state->buffer_used;
     }
@@ -216,7 +224,8 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
 
 /*
  * Makes the kernel give out no descriptor that does not fit into our tables, so
- * that accept() fails at our limit just as it does at the system's.
+ * that accept() fails at our limit just as it does at the system's.  Was:
+ * fd > FD_SETSIZE after accept(), one too late, since numbers begin at 0.
  */
 static int
 limit_descriptors(rlim_t limit)
@@ -231,7 +240,10 @@ limit_descriptors(rlim_t limit)
     return setrlimit(RLIMIT_NOFILE, &files);
 }
 
-/* SIGINT and SIGTERM end the loop in run(); SIGPIPE would end us for a client's sake. */
+/*
+ * SIGINT and SIGTERM end the loop in run(); SIGPIPE would end us for a client's
+ * sake.  Was: not ignored.
+ */
 static int
 handle_signals(void)
 {
@@ -247,37 +259,43 @@ static int
 run(const struct addrinfo *where)
 {
     struct fd_state *state[FD_SETSIZE] = {NULL}; /* by descriptor */
-    const struct timespec one_second = {1, 0};
-    sigset_t stop_signals, unblocked;
+    int stop_ends[2];
     char name[80];
-    int accepting = 1; /* 0: out of descriptors, the backlog has to wait */
+    int accepting = 1; /* 0: out of descriptors.  Was: never, and so the loop spun */
+
+    if (pipe(stop_ends) < 0) {
+        complain("cannot start");
+        return 1;
+    }
+    stop_pipe = stop_ends[1];
 
     int listener = open_listener(where, name, sizeof(name));
-    if (listener < 0)
+    if (listener < 0) {
+        close(stop_ends[0]);
+        close(stop_ends[1]);
         return 1;
-
-    /* A signal may come in only while we wait: pselect() opens the door, and
-     * none can slip in between looking at the flag and going to sleep. */
-    sigemptyset(&stop_signals);
-    sigaddset(&stop_signals, SIGINT);
-    sigaddset(&stop_signals, SIGTERM);
+    }
 
     if (make_nonblocking(listener) < 0 || limit_descriptors(FD_SETSIZE) < 0 ||
-        sigprocmask(SIG_BLOCK, &stop_signals, &unblocked) < 0 || handle_signals() < 0 ||
-        printf("%s: listening on %s\n", program, name) < 0 || fflush(stdout) == EOF) {
+        handle_signals() < 0 || printf("%s: listening on %s\n", program, name) < 0 ||
+        fflush(stdout) == EOF) {
         complain("cannot start");
         close(listener);
+        close(stop_ends[0]);
+        close(stop_ends[1]);
         return 1;
     }
 
     int maxfd = listener;
 
-    while (!stopping) {
+    while (stop_pipe >= 0) {
         fd_set readset, writeset;
+        struct timeval one_second = {1, 0};
 
         FD_ZERO(&readset);
         FD_ZERO(&writeset);
 
+        FD_SET(stop_ends[0], &readset);
         if (accepting)
             FD_SET(listener, &readset);
         for (int fd = 0; fd <= maxfd; ++fd) {
@@ -289,8 +307,8 @@ run(const struct addrinfo *where)
                 FD_SET(fd, &readset);
         }
 
-        int ready = pselect(maxfd + 1, &readset, &writeset, NULL,
-                            accepting ? NULL : &one_second, &unblocked);
+        int ready =
+            select(maxfd + 1, &readset, &writeset, NULL, accepting ? NULL : &one_second);
         if (ready < 0) {
             if (errno != EINTR)
                 complain("select");
@@ -327,7 +345,7 @@ run(const struct addrinfo *where)
             if (over) {
                 free_fd_state(state[fd]);
                 state[fd] = NULL;
-                close(fd);
+                close(fd); /* Was: only if over > 0; a reset left it open */
                 accepting = 1;
             }
         }
@@ -342,6 +360,7 @@ run(const struct addrinfo *where)
             close(fd);
         }
     close(listener);
+    close(stop_ends[0]);
     return 0;
 }
 
@@ -378,5 +397,5 @@ main(int argc, char **argv)
 
     int status = run(where);
     freeaddrinfo(where);
-    return status;
+    return status; /* Was: 0, whatever run() said */
 }

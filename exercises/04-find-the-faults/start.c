@@ -26,13 +26,19 @@
 
 static const char program[] = "faulty-server";
 
-static volatile sig_atomic_t stopping; /* SIGINT or SIGTERM has come */
+static volatile sig_atomic_t stop_pipe = -1; /* SIGINT and SIGTERM close this end of it */
 
+/*
+ * Ends the loop in run(): the other end becomes readable, and that wakes it, even
+ * when the signal comes a moment before it goes to sleep.
+ */
 static void
 stop(int signal_number)
 {
     (void)signal_number;
-    stopping = 1;
+    if (stop_pipe >= 0)
+        close(stop_pipe);
+    stop_pipe = -1;
 }
 
 /*
@@ -224,35 +230,40 @@ static int
 run(const struct addrinfo *where)
 {
     struct fd_state *state[FD_SETSIZE] = {NULL}; /* by descriptor */
-    sigset_t stop_signals, unblocked;
+    int stop_ends[2];
     char name[80];
 
-    int listener = open_listener(where, name, sizeof(name));
-    if (listener < 0)
+    if (pipe(stop_ends) < 0) {
+        complain("cannot start");
         return 1;
+    }
+    stop_pipe = stop_ends[1];
 
-    /* A signal may come in only while we wait: pselect() opens the door, and
-     * none can slip in between looking at the flag and going to sleep. */
-    sigemptyset(&stop_signals);
-    sigaddset(&stop_signals, SIGINT);
-    sigaddset(&stop_signals, SIGTERM);
+    int listener = open_listener(where, name, sizeof(name));
+    if (listener < 0) {
+        close(stop_ends[0]);
+        close(stop_ends[1]);
+        return 1;
+    }
 
-    if (make_nonblocking(listener) < 0 ||
-        sigprocmask(SIG_BLOCK, &stop_signals, &unblocked) < 0 || handle_signals() < 0 ||
+    if (make_nonblocking(listener) < 0 || handle_signals() < 0 ||
         printf("%s: listening on %s\n", program, name) < 0 || fflush(stdout) == EOF) {
         complain("cannot start");
         close(listener);
+        close(stop_ends[0]);
+        close(stop_ends[1]);
         return 1;
     }
 
     int maxfd = listener;
 
-    while (!stopping) {
+    while (stop_pipe >= 0) {
         fd_set readset, writeset;
 
         FD_ZERO(&readset);
         FD_ZERO(&writeset);
 
+        FD_SET(stop_ends[0], &readset);
         FD_SET(listener, &readset);
         for (int fd = 0; fd <= maxfd; ++fd) {
             if (!state[fd])
@@ -263,7 +274,7 @@ run(const struct addrinfo *where)
                 FD_SET(fd, &readset);
         }
 
-        int ready = pselect(maxfd + 1, &readset, &writeset, NULL, NULL, &unblocked);
+        int ready = select(maxfd + 1, &readset, &writeset, NULL, NULL);
         if (ready < 0) {
             if (errno != EINTR)
                 complain("select");
@@ -313,6 +324,7 @@ run(const struct addrinfo *where)
             close(fd);
         }
     close(listener);
+    close(stop_ends[0]);
     return 0;
 }
 
