@@ -325,25 +325,6 @@ run(const struct addrinfo *where)
         if (ready == 0)
             accepting = 1; /* time to try again */
 
-        for (int fd = 0; fd <= maxfd; ++fd) {
-            struct fd_state *state = table.state[fd];
-            int over;
-
-            /* An error is told too, unasked: the call that we make then says which. */
-            if (!state || !table.pollfds[fd].revents)
-                continue;
-            over = state->writing ? do_write(fd, state) : do_read(fd, state);
-            if (over) {
-                free_fd_state(state);
-                table.state[fd] = NULL;
-                table.pollfds[fd].fd = -1;
-                close(fd);
-                accepting = 1;
-            } else {
-                table.pollfds[fd].events = state->writing ? POLLOUT : POLLIN;
-            }
-        }
-
         if (table.pollfds[listener].revents) {
             int fd = accept(listener, NULL, NULL);
 
@@ -360,6 +341,25 @@ run(const struct addrinfo *where)
                 table.pollfds[fd] = (struct pollfd){.fd = fd, .events = POLLIN};
                 if (fd > maxfd)
                     maxfd = fd;
+            }
+        }
+
+        for (int fd = 0; fd <= maxfd; ++fd) {
+            struct fd_state *state = table.state[fd];
+            int over;
+
+            /* An error is told too, unasked: the call that we make then says which. */
+            if (!state || !table.pollfds[fd].revents)
+                continue;
+            over = state->writing ? do_write(fd, state) : do_read(fd, state);
+            if (over) {
+                free_fd_state(state);
+                table.state[fd] = NULL;
+                table.pollfds[fd].fd = -1;
+                close(fd);
+                accepting = 1;
+            } else {
+                table.pollfds[fd].events = state->writing ? POLLOUT : POLLIN;
             }
         }
 
