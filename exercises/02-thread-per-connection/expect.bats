@@ -23,7 +23,7 @@ threads_are() { # N
 }
 
 @test "one process, whatever the number of clients" {
-    hint "README.md, 'What to do': pthread_create() in the place of fork()"
+    hint "README.md, 'The task': pthread_create() in the place of fork()"
     start_server
     twenty_clients
     expect_at_most "20 clients connected; processes" "$(processes)" 1
@@ -31,7 +31,7 @@ threads_are() { # N
 }
 
 @test "a thread for each client, and gone when the client goes" {
-    hint "README.md, 'What to do'; a thread ends when its function returns"
+    hint "README.md, 'The task'; a thread ends when its function returns"
     start_server
     local before
     before=$(threads)

@@ -5,7 +5,7 @@ threads() { # their numbers
 }
 
 @test "a hundred clients, and no more than ten threads" {
-    hint "README.md, 'What to do': all threads are made before the first client comes"
+    hint "README.md, 'The task': all threads are made before the first client comes"
     start_server
     mkfifo "$BATS_TEST_TMPDIR/hold"
     PATIENCE=1 client crowd 100 --hold --at-least 1 <"$BATS_TEST_TMPDIR/hold" \

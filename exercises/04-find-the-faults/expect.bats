@@ -38,3 +38,25 @@ findings() {
     play 'Witness connects' 'Witness sends Hello\n' 'Witness hears Uryyb\n'
     kill -0 "$pid"
 }
+
+@test "out of descriptors, it sleeps until a place is free" {
+    hint "docs/contract.md#rule-7: for whom does select() return, if accept() cannot take anybody?"
+    start_server 16
+    local pid steps=() awake=0
+    pid=$(server_pid)
+    for i in {1..20}; do
+        steps+=("C$i connects" "C$i sends Hello\\n")
+    done
+    play "${steps[@]}" 'C1 hears Uryyb\n' 'C1 hears nothing' 'C1 hears nothing' 'C1 hears nothing' \
+        'C1 hears nothing' 'C1 hears nothing' 'C1 hears nothing' 'C1 hears nothing' 3>&- &
+    local players=$!
+    wait_until has_clients 20
+    sleep 0.3
+    # Awake is who runs, and who would if the processor were free.
+    for _ in {1..20}; do
+        if grep -q '^State:.*R' "/proc/$pid/status"; then awake=$((awake + 1)); fi
+        sleep 0.03
+    done
+    wait "$players"
+    expect_at_most "looked 20 times; awake" "$awake" 5
+}

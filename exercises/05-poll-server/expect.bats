@@ -1,7 +1,7 @@
 load ../expect.bash
 
 @test "two thousand clients at once, all of them served" {
-    hint "README.md, 'What to do': which table, and which type, has room for FD_SETSIZE and no more?"
+    hint "README.md, 'The task': which table, and which type, has room for FD_SETSIZE and no more?"
     start_server 4096
     client crowd 2000
 }

@@ -1,7 +1,7 @@
 load ../expect.bash
 
 @test "the clients are watched edge-triggered" {
-    hint "README.md, 'What to do': level-triggered it is right, and not yet what is asked for"
+    hint "README.md, 'The task': level-triggered it is right, and not yet what is asked for"
     start_server
     play 'A connects' 'A sends Hello\n' 'A hears Uryyb\n' 'A hears nothing' 'A hears nothing' 3>&- &
     local players=$!
