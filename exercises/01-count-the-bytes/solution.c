@@ -1,0 +1,316 @@
+/*
+ * Exercise 01, count the bytes: a solution.
+ *
+ * child() takes from the kernel all that is there and fits, and sends all complete
+ * lines with one call.  Where a line ends is looked for in the buffer: it is no
+ * business of recv()'s, which knows bytes and no lines.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../rot13.h"
+
+#define MAX_LINE 16384 /* the longest line that is answered whole, newline counted */
+
+static const char program[] = "count-the-bytes";
+
+static volatile sig_atomic_t listener = -1; /* SIGINT and SIGTERM close it */
+static volatile sig_atomic_t n_children;    /* SIGCHLD counts down */
+
+/*
+ * Ends the loop in run(), even when the signal comes a moment before accept()
+ * is called: on a closed listener it fails, it does not wait.
+ */
+static void
+stop(int signal_number)
+{
+    (void)signal_number;
+    if (listener >= 0)
+        close(listener);
+    listener = -1;
+}
+
+/* A process that has ended stays, as a zombie, until its parent asks for it. */
+static void
+reap(int signal_number)
+{
+    int saved_errno = errno;
+
+    (void)signal_number;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        --n_children;
+    errno = saved_errno;
+}
+
+/*
+ * Says in one line what went wrong, and errno says why.  At most one line a
+ * second: what goes wrong once can go wrong ten thousand times.
+ */
+static void
+complain(const char *what)
+{
+    static time_t last;
+    time_t now = time(NULL);
+
+    if (now != last)
+        fprintf(stderr, "%s: %s: %s\n", program, what, strerror(errno));
+    last = now;
+}
+
+/* ======================= one client ======================= */
+
+/* How many of these bytes belong to complete lines. */
+static size_t
+complete_lines(const char *buf, size_t len)
+{
+    while (len > 0 && buf[len - 1] != '\n')
+        --len;
+    return len;
+}
+
+/* Sends all of it, however long that takes.  Returns -1 if the client is gone. */
+static int
+send_all(int fd, const char *buf, size_t len)
+{
+    while (len > 0) {
+        ssize_t result = send(fd, buf, len, 0);
+
+        if (result < 0 && errno != EINTR)
+            return -1;
+        if (result > 0) {
+            buf += result;
+            len -= (size_t)result;
+        }
+    }
+    return 0;
+}
+
+/* Serves one client to the end, in a process of its own. */
+static void
+child(int fd)
+{
+    char outbuf[MAX_LINE];
+    size_t outbuf_used = 0; /* the start of a line whose newline has not come yet */
+
+    while (1) {
+        char *new_bytes = outbuf + outbuf_used;
+        ssize_t result = recv(fd, new_bytes, sizeof(outbuf) - outbuf_used, 0);
+
+        if (result == 0)
+            break;
+        if (result < 0) {
+            if (errno == EINTR)
+                continue;
+            return;
+        }
+
+        size_t lines = complete_lines(new_bytes, (size_t)result);
+        size_t write_upto = lines > 0 ? outbuf_used + lines : 0;
+
+        rot13(new_bytes, (size_t)result);
+        outbuf_used += (size_t)result;
+        /* A line longer than the buffer is passed on in pieces. */
+        if (outbuf_used == sizeof(outbuf) && write_upto == 0)
+            write_upto = outbuf_used;
+
+        if (send_all(fd, outbuf, write_upto) < 0)
+            return;
+        /* The line that is not complete yet moves to the front, the rest is free. */
+        outbuf_used -= write_upto;
+        memmove(outbuf, outbuf + write_upto, outbuf_used);
+    }
+
+    /* No newline will come any more: answer the rest as it stands. */
+    send_all(fd, outbuf, outbuf_used);
+}
+
+/* ======================= the server ======================= */
+
+/* Writes the address as people do: 127.0.0.1:40713, or [::1]:40713. */
+static void
+format_address(char *name, size_t size, const struct sockaddr *address, socklen_t len)
+{
+    char host[64], port[8];
+
+    if (getnameinfo(address, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        snprintf(name, size, "?");
+    else if (address->sa_family == AF_INET6)
+        snprintf(name, size, "[%s]:%s", host, port);
+    else
+        snprintf(name, size, "%s:%s", host, port);
+}
+
+/*
+ * Opens the socket that clients connect to, and writes its address into NAME.
+ * Returns -1 when that cannot be done, having said why.
+ */
+static int
+open_listener(const struct addrinfo *where, char *name, size_t size)
+{
+    const int one = 1;
+    struct sockaddr_storage ss;
+    socklen_t slen = sizeof(ss);
+    int fd = socket(where->ai_family, SOCK_STREAM, 0);
+
+    /* REUSEADDR: the port is ours again as soon as we restart.  NODELAY, which
+     * the clients' sockets inherit: a short reply does not wait for company. */
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
+        bind(fd, where->ai_addr, where->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0 ||
+        getsockname(fd, (struct sockaddr *)&ss, &slen) < 0) {
+        int error = errno;
+
+        format_address(name, size, where->ai_addr, where->ai_addrlen);
+        fprintf(stderr, "%s: cannot listen on %s: %s%s\n", program, name, strerror(error),
+                error == EADDRINUSE ? " (choose another port: make run PORT=40714)" : "");
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+
+    format_address(name, size, (struct sockaddr *)&ss, slen);
+    return fd;
+}
+
+/* SIGPIPE would end us for a client's sake; the others: see stop() and reap(). */
+static int
+handle_signals(void)
+{
+    struct sigaction action = {.sa_handler = stop};
+
+    if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
+        return -1;
+    action.sa_handler = reap;
+    if (sigaction(SIGCHLD, &action, NULL) < 0)
+        return -1;
+    action.sa_handler = SIG_IGN;
+    return sigaction(SIGPIPE, &action, NULL);
+}
+
+/* A child has nothing to tidy up: it may die of the signals that stop the server. */
+static int
+default_signals(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+
+    if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
+        return -1;
+    return sigaction(SIGCHLD, &action, NULL);
+}
+
+static int
+run(const struct addrinfo *where)
+{
+    sigset_t signals; /* those that have a handler */
+    pid_t group = 0;  /* the children are a group, so that one kill() ends them all */
+    char name[80];
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGCHLD);
+
+    listener = open_listener(where, name, sizeof(name));
+    if (listener < 0)
+        return 1;
+
+    if (handle_signals() < 0 || printf("%s: listening on %s\n", program, name) < 0 ||
+        fflush(stdout) == EOF) {
+        complain("cannot start");
+        close(listener);
+        return 1;
+    }
+
+    while (listener >= 0) {
+        int fd = accept(listener, NULL, NULL);
+
+        if (fd < 0) {
+            if (listener >= 0 && errno != EINTR && errno != ECONNABORTED) {
+                complain("accept");
+                sleep(1); /* the backlog has to wait; a child that ends wakes us */
+            }
+            continue;
+        }
+
+        /* No handler may run before the child is told from the parent. */
+        sigprocmask(SIG_BLOCK, &signals, NULL);
+        pid_t pid = fork();
+
+        switch (pid) {
+        case -1:
+            complain("fork"); /* this client is turned away, the others are served */
+            break;
+        case 0:
+            close(listener);
+            if (default_signals() == 0 && sigprocmask(SIG_UNBLOCK, &signals, NULL) == 0)
+                child(fd);
+            _exit(0); /* the kernel closes what is open */
+        default:
+            if (n_children == 0)
+                group = pid;
+            ++n_children;
+            if (setpgid(pid, group) < 0) {
+                complain("setpgid");
+                kill(pid, SIGKILL);
+            }
+            break;
+        }
+        close(fd);
+        sigprocmask(SIG_UNBLOCK, &signals, NULL);
+    }
+
+    if (n_children > 0)
+        kill(-group, SIGKILL); /* a child that somebody stopped would not heed SIGTERM */
+    while (wait(NULL) > 0 || errno == EINTR)
+        ;
+    return 0;
+}
+
+static int
+usage(const char *what, const char *value)
+{
+    fprintf(stderr, "%s: %s '%s'; usage: %s [PORT [ADDRESS]]\n", program, what, value,
+            program);
+    return 2;
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *port = argc > 1 ? argv[1] : "40713";
+    const char *address = argc > 2 ? argv[2] : "127.0.0.1";
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                                   .ai_socktype = SOCK_STREAM};
+    struct addrinfo *where;
+
+    if (argc > 3)
+        return usage("one argument too many:", argv[3]);
+    if (port[0] == '\0' || port[strspn(port, "0123456789")] != '\0' || strlen(port) > 5 ||
+        atoi(port) > 65535)
+        return usage("a port is a number from 0 to 65535, not", port);
+
+    int error = getaddrinfo(address, port, &hints, &where);
+    if (error == EAI_NONAME)
+        return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
+    if (error != 0) {
+        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        return 1;
+    }
+
+    int status = run(where);
+    freeaddrinfo(where);
+    return status;
+}

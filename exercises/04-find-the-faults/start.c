@@ -1,0 +1,365 @@
+/*
+ * Exercise 04, find the faults: where you start.
+ *
+ * A select() server that answers, and has seven faults, all of them classic.  The
+ * checks know which rules are broken; the lines you have to find.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../rot13.h"
+
+#define MAX_LINE 16384 /* the longest line that is answered whole, newline counted */
+
+static const char program[] = "faulty-server";
+
+static volatile sig_atomic_t stop_pipe = -1; /* SIGINT and SIGTERM close this end of it */
+
+/*
+ * Ends the loop in run(): the other end becomes readable, and that wakes it, even
+ * when the signal comes a moment before it goes to sleep.
+ */
+static void
+stop(int signal_number)
+{
+    (void)signal_number;
+    if (stop_pipe >= 0)
+        close(stop_pipe);
+    stop_pipe = -1;
+}
+
+/*
+ * Says in one line what went wrong, and errno says why.  At most one line a
+ * second: what goes wrong once can go wrong ten thousand times.
+ */
+static void
+complain(const char *what)
+{
+    static time_t last;
+    time_t now = time(NULL);
+
+    if (now != last)
+        fprintf(stderr, "%s: %s: %s\n", program, what, strerror(errno));
+    last = now;
+}
+
+/* ======================= one client ======================= */
+
+/*
+ * The buffer holds, in this order: what has been sent (n_written bytes), what
+ * can be sent (up to write_upto), and the start of a line whose newline has not
+ * come yet (up to buffer_used).  All of it is ROT13 already.
+ */
+struct fd_state {
+    char buffer[MAX_LINE];
+    size_t buffer_used;
+
+    int writing; /* a reply is waiting */
+    size_t n_written;
+    size_t write_upto;
+};
+
+static struct fd_state *
+alloc_fd_state(void)
+{
+    struct fd_state *state = malloc(sizeof(*state));
+
+    if (!state)
+        return NULL;
+    state->buffer_used = state->n_written = state->write_upto = 0;
+    state->writing = 0;
+    return state;
+}
+
+static void
+free_fd_state(struct fd_state *state)
+{
+    free(state);
+}
+
+static int
+make_nonblocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+/* How many of these bytes belong to complete lines. */
+static size_t
+complete_lines(const char *buf, size_t len)
+{
+    while (len > 0 && buf[len - 1] != '\n')
+        --len;
+    return len;
+}
+
+/*
+ * Sends what can be sent, in one call.  Returns 0 to go on with this client, 1
+ * when all is said, -1 when the client is gone; the last two: close.
+ */
+static int
+do_write(int fd, struct fd_state *state)
+{
+    ssize_t result = send(fd, state->buffer + state->n_written,
+                          state->write_upto - state->n_written, 0);
+
+    if (result < 0 && errno != EAGAIN && errno != EINTR)
+        return -1;
+    if (result > 0)
+        state->n_written += (size_t)result;
+
+    state->writing = state->n_written < state->write_upto;
+    if (state->writing)
+        return 0;
+
+    /* The line that is not complete yet moves to the front, the rest is free. */
+    state->buffer_used -= state->write_upto;
+    memmove(state->buffer, state->buffer + state->write_upto, state->buffer_used);
+    state->n_written = state->write_upto = 0;
+    return 0;
+}
+
+/*
+ * Reads what there is room for, in one call; the answer goes when the socket is
+ * ready for it.  Returns what do_write() returns.
+ */
+static int
+do_read(int fd, struct fd_state *state)
+{
+    char *new_bytes = state->buffer + state->buffer_used;
+    size_t room = sizeof(state->buffer) - state->buffer_used;
+    ssize_t result = recv(fd, new_bytes, room, 0);
+
+    if (result < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+
+    if (result == 0)
+        return 1;
+
+    size_t lines = complete_lines(new_bytes, (size_t)result);
+
+    rot13(new_bytes, (size_t)result);
+    if (lines > 0)
+        state->write_upto = state->buffer_used + lines;
+    state->buffer_used += (size_t)result;
+    /* A line longer than the buffer is passed on in pieces. */
+    if (state->buffer_used > sizeof(state->buffer) && state->write_upto == 0)
+        state->write_upto = state->buffer_used;
+
+    state->writing = state->n_written < state->write_upto;
+    return 0;
+}
+
+/* ======================= the server ======================= */
+
+/* Writes the address as people do: 127.0.0.1:40713, or [::1]:40713. */
+static void
+format_address(char *name, size_t size, const struct sockaddr *address, socklen_t len)
+{
+    char host[64], port[8];
+
+    if (getnameinfo(address, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        snprintf(name, size, "?");
+    else if (address->sa_family == AF_INET6)
+        snprintf(name, size, "[%s]:%s", host, port);
+    else
+        snprintf(name, size, "%s:%s", host, port);
+}
+
+/*
+ * Opens the socket that clients connect to, and writes its address into NAME.
+ * Returns -1 when that cannot be done, having said why.
+ */
+static int
+open_listener(const struct addrinfo *where, char *name, size_t size)
+{
+    const int one = 1;
+    struct sockaddr_storage ss;
+    socklen_t slen = sizeof(ss);
+    int listener = socket(where->ai_family, SOCK_STREAM, 0);
+
+    /* REUSEADDR: the port is ours again as soon as we restart.  NODELAY, which
+     * the clients' sockets inherit: a short reply does not wait for company. */
+    if (listener < 0 ||
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
+        bind(listener, where->ai_addr, where->ai_addrlen) < 0 ||
+        listen(listener, SOMAXCONN) < 0 ||
+        getsockname(listener, (struct sockaddr *)&ss, &slen) < 0) {
+        int error = errno;
+
+        format_address(name, size, where->ai_addr, where->ai_addrlen);
+        fprintf(stderr, "%s: cannot listen on %s: %s%s\n", program, name, strerror(error),
+                error == EADDRINUSE ? " (choose another port: make run PORT=40714)" : "");
+        if (listener >= 0)
+            close(listener);
+        return -1;
+    }
+
+    format_address(name, size, (struct sockaddr *)&ss, slen);
+    return listener;
+}
+
+/* SIGINT and SIGTERM end the loop in run(). */
+static int
+handle_signals(void)
+{
+    struct sigaction action = {.sa_handler = stop};
+
+    if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
+        return -1;
+    return 0;
+}
+
+static int
+run(const struct addrinfo *where)
+{
+    struct fd_state *state[FD_SETSIZE] = {NULL}; /* by descriptor */
+    int stop_ends[2];
+    char name[80];
+
+    if (pipe(stop_ends) < 0) {
+        complain("cannot start");
+        return 1;
+    }
+    stop_pipe = stop_ends[1];
+
+    int listener = open_listener(where, name, sizeof(name));
+    if (listener < 0) {
+        close(stop_ends[0]);
+        close(stop_ends[1]);
+        return 1;
+    }
+
+    if (make_nonblocking(listener) < 0 || handle_signals() < 0 ||
+        printf("%s: listening on %s\n", program, name) < 0 || fflush(stdout) == EOF) {
+        complain("cannot start");
+        close(listener);
+        close(stop_ends[0]);
+        close(stop_ends[1]);
+        return 1;
+    }
+
+    int maxfd = listener;
+
+    while (stop_pipe >= 0) {
+        fd_set readset, writeset;
+
+        FD_ZERO(&readset);
+        FD_ZERO(&writeset);
+
+        FD_SET(stop_ends[0], &readset);
+        FD_SET(listener, &readset);
+        for (int fd = 0; fd <= maxfd; ++fd) {
+            if (!state[fd])
+                continue;
+            if (state[fd]->writing)
+                FD_SET(fd, &writeset);
+            if (state[fd]->buffer_used < sizeof(state[fd]->buffer))
+                FD_SET(fd, &readset);
+        }
+
+        int ready = select(maxfd + 1, &readset, &writeset, NULL, NULL);
+        if (ready < 0) {
+            if (errno != EINTR)
+                complain("select");
+            continue;
+        }
+
+        if (FD_ISSET(listener, &readset)) {
+            int fd = accept(listener, NULL, NULL);
+
+            if (fd < 0) {
+                if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+                    complain("accept");
+            } else if (fd > FD_SETSIZE) {
+                close(fd); /* no place for it in the sets */
+            } else if (make_nonblocking(fd) < 0 || !(state[fd] = alloc_fd_state())) {
+                complain("new client");
+                close(fd);
+            } else if (fd > maxfd) {
+                maxfd = fd;
+            }
+        }
+
+        for (int fd = 0; fd <= maxfd; ++fd) {
+            int over = 0;
+
+            if (!state[fd])
+                continue;
+            if (FD_ISSET(fd, &readset))
+                over = do_read(fd, state[fd]);
+            if (!over && FD_ISSET(fd, &writeset))
+                over = do_write(fd, state[fd]);
+            if (over) {
+                free_fd_state(state[fd]);
+                state[fd] = NULL;
+                if (over > 0)
+                    close(fd);
+            }
+        }
+
+        while (maxfd > listener && !state[maxfd])
+            --maxfd;
+    }
+
+    for (int fd = 0; fd <= maxfd; ++fd)
+        if (state[fd]) {
+            free_fd_state(state[fd]);
+            close(fd);
+        }
+    close(listener);
+    close(stop_ends[0]);
+    return 0;
+}
+
+static int
+usage(const char *what, const char *value)
+{
+    fprintf(stderr, "%s: %s '%s'; usage: %s [PORT [ADDRESS]]\n", program, what, value,
+            program);
+    return 2;
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *port = argc > 1 ? argv[1] : "40713";
+    const char *address = argc > 2 ? argv[2] : "127.0.0.1";
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                                   .ai_socktype = SOCK_STREAM};
+    struct addrinfo *where;
+
+    if (argc > 3)
+        return usage("one argument too many:", argv[3]);
+    if (port[0] == '\0' || port[strspn(port, "0123456789")] != '\0' || strlen(port) > 5 ||
+        atoi(port) > 65535)
+        return usage("a port is a number from 0 to 65535, not", port);
+
+    int error = getaddrinfo(address, port, &hints, &where);
+    if (error == EAI_NONAME)
+        return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
+    if (error != 0) {
+        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        return 1;
+    }
+
+    run(where);
+    freeaddrinfo(where);
+    return 0;
+}
