@@ -21,6 +21,8 @@ help:
 	@echo "make mutants           puts mistakes into the servers and demands that the rules find them"
 	@echo "make timeline STAGE=04 draws who waits for whom, from what strace saw; also SERVER=COMMAND,"
 	@echo "                       READER=COMMAND, FORMAT=text; without STAGE all of them, and the sheet"
+	@echo "make exercises         the list of exercises, what is done and what is not"
+	@echo "make exercise N=03     marks one; WATCH=1 again whenever it is saved"
 	@echo "make compare           all servers under the same load, in a minute; STAGES=\"02 06\", SERVER="
 	@echo "make bench             the long run, half an hour: what docs/efficiency.md is made of"
 	@echo "make clean             removes what was built"
@@ -57,6 +59,13 @@ mutants:
 timeline:
 	@timeline/timeline
 
+exercises:
+	@exercises/mark
+
+N = NN
+exercise:
+	@exercises/mark $(N)
+
 compare:
 	@bench/compare
 
@@ -66,4 +75,4 @@ bench:
 clean:
 	@for dir in $(STAGES) tests bench; do $(MAKE) --no-print-directory -C $$dir clean; done
 
-.PHONY: all help run tour test check fuzz torture mutants timeline compare bench clean $(STAGES)
+.PHONY: all help run tour test check fuzz torture mutants timeline exercises exercise compare bench clean $(STAGES)
