@@ -2,7 +2,7 @@ load ../expect.bash
 
 # Leaves in $ONE the process that listens on port 40714.
 start_both() {
-    SERVER="$BATS_TEST_DIRNAME/serve $SOURCE"
+    export SERVER="$BATS_TEST_DIRNAME/serve $SOURCE"
     start_server
     ONE=$(ss -Hltnp 'sport = :40714' | sed -n 's/.*pid=\([0-9]*\).*/\1/p')
     wait_until served
