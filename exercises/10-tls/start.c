@@ -293,7 +293,8 @@ static SSL_CTX *
 new_tls(void)
 {
     const char *cert = getenv("TLS_CERT"), *key = getenv("TLS_KEY");
-    const char *what = "TLS", *why = NULL;
+    const char *what = "TLS";
+    char why[160];
     SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
 
     if (!cert)
@@ -308,8 +309,9 @@ new_tls(void)
         return tls;
     }
 
-    why = ERR_reason_error_string(ERR_get_error());
-    fprintf(stderr, "%s: %s: %s\n", program, what, why ? why : "cannot be used");
+    ERR_error_string_n(ERR_get_error(), why, sizeof(why));
+    fprintf(stderr, "%s: %s: %s (TLS_CERT and TLS_KEY say where they are)\n", program,
+            what, why);
     SSL_CTX_free(tls);
     return NULL;
 }
