@@ -345,6 +345,7 @@ run(const struct addrinfo *where, int idle_seconds)
     if (listener < 0)
         return 1;
 
+    errno = ENOMEM; /* why something failed, unless it says something else */
     /* SIGPIPE is ignored: it would end us for a client's sake. */
     if (!(server.base = event_base_new()) ||
         !(server.listener_event = event_new(server.base, listener, EV_READ | EV_PERSIST,
@@ -361,8 +362,10 @@ run(const struct addrinfo *where, int idle_seconds)
                event_base_get_method(server.base)) < 0 ||
         fflush(stdout) == EOF) {
         complain("cannot start");
+    } else if (event_base_dispatch(server.base) < 0) {
+        complain("cannot wait for events");
     } else {
-        status = event_base_dispatch(server.base) < 0 ? 1 : 0;
+        status = 0;
     }
 
     while (server.clients)
@@ -416,7 +419,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

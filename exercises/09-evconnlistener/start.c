@@ -84,7 +84,7 @@ alloc_client(struct server *server, evutil_socket_t fd)
         return NULL;
     }
     bufferevent_setcb(client->bev, readcb, writecb, errorcb, client);
-    bufferevent_setwatermark(client->bev, EV_READ, 0, MAX_LINE);
+    bufferevent_set_max_single_read(client->bev, MAX_LINE);
 
     client->server = server;
     client->previous = NULL;
@@ -129,7 +129,7 @@ answer(struct bufferevent *bev, int all)
 {
     struct evbuffer *input = bufferevent_get_input(bev);
     struct evbuffer *output = bufferevent_get_output(bev);
-    char buf[MAX_LINE]; /* the watermark keeps the input from growing beyond it */
+    char buf[2 * MAX_LINE]; /* less than a line was left, one read added a line at most */
     ev_ssize_t n = evbuffer_copyout(input, buf, sizeof(buf));
 
     if (n < 0)
@@ -137,14 +137,17 @@ answer(struct bufferevent *bev, int all)
 
     size_t write_upto = all ? (size_t)n : complete_lines(buf, (size_t)n);
 
-    /* A line longer than the buffer is passed on in pieces. */
-    if ((size_t)n == sizeof(buf) && write_upto == 0)
+    /* A longer line is passed on in pieces. */
+    if (n >= MAX_LINE && write_upto == 0)
         write_upto = (size_t)n;
 
     rot13(buf, write_upto);
     if (evbuffer_drain(input, write_upto) < 0)
         return -1;
-    return evbuffer_add(output, buf, write_upto);
+    if (evbuffer_add(output, buf, write_upto) < 0)
+        return -1;
+    /* libevent is to send it now; if it could not arrange for that, we learn it here. */
+    return write_upto > 0 ? bufferevent_enable(bev, EV_WRITE) : 0;
 }
 
 /* Something has come in. */
@@ -303,6 +306,7 @@ run(const struct addrinfo *where)
     if (listener < 0)
         return 1;
 
+    errno = ENOMEM; /* why something failed, unless it says something else */
     /* SIGPIPE is ignored: it would end us for a client's sake. */
     if (!(server.base = event_base_new()) ||
         !(server.listener_event = event_new(server.base, listener, EV_READ | EV_PERSIST,
@@ -319,8 +323,10 @@ run(const struct addrinfo *where)
                event_base_get_method(server.base)) < 0 ||
         fflush(stdout) == EOF) {
         complain("cannot start");
+    } else if (event_base_dispatch(server.base) < 0) {
+        complain("cannot wait for events");
     } else {
-        status = event_base_dispatch(server.base) < 0 ? 1 : 0;
+        status = 0;
     }
 
     while (server.clients)
@@ -367,7 +373,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

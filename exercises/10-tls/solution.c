@@ -6,8 +6,8 @@
  * bufferevent_openssl_socket_new() in place of bufferevent_socket_new(), and TLS
  * is spoken.  All the rest here is for the rules' sake.
  *
- * New since stage 06: new_tls(); in alloc_client() another bufferevent, and no
- * watermark; the loop in answer(); in errorcb() and lastcb() the beginning and the
+ * New since stage 06: new_tls(); in alloc_client() another bufferevent; the loop in
+ * answer(); in errorcb() and lastcb() the beginning and the
  * end of a conversation in TLS.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -86,8 +86,7 @@ alloc_client(struct server *server, evutil_socket_t fd)
         return NULL;
 
     /* DEFER: at the end of input errorcb() would be called before what came last is
-     * in the input buffer.  No watermark: TLS comes in records of up to 16 KiB, and
-     * what it cuts off stays in OpenSSL, where no socket's being ready tells of it. */
+     * in the input buffer. */
     SSL *ssl = SSL_new(server->tls);
     client->bev = !ssl ? NULL
                        : bufferevent_openssl_socket_new(
@@ -98,6 +97,7 @@ alloc_client(struct server *server, evutil_socket_t fd)
         return NULL;
     }
     bufferevent_setcb(client->bev, readcb, writecb, errorcb, client);
+    bufferevent_set_max_single_read(client->bev, MAX_LINE);
 
     client->server = server;
     client->previous = NULL;
@@ -142,10 +142,10 @@ answer(struct bufferevent *bev, int all)
 {
     struct evbuffer *input = bufferevent_get_input(bev);
     struct evbuffer *output = bufferevent_get_output(bev);
-    char buf[MAX_LINE];
+    char buf[2 * MAX_LINE];
     size_t write_upto;
 
-    /* The input can hold more than BUF: half a line, and then some records. */
+    /* The input can hold more than BUF: a record of TLS is read whole. */
     do {
         ev_ssize_t n = evbuffer_copyout(input, buf, sizeof(buf));
 
@@ -154,8 +154,8 @@ answer(struct bufferevent *bev, int all)
 
         write_upto = all ? (size_t)n : complete_lines(buf, (size_t)n);
 
-        /* A line longer than the buffer is passed on in pieces. */
-        if ((size_t)n == sizeof(buf) && write_upto == 0)
+        /* A longer line is passed on in pieces. */
+        if (n >= MAX_LINE && write_upto == 0)
             write_upto = (size_t)n;
 
         rot13(buf, write_upto);
@@ -164,7 +164,8 @@ answer(struct bufferevent *bev, int all)
             return -1;
     } while (write_upto > 0);
 
-    return 0;
+    /* At the end of input this kind of bufferevent has stopped writing as well. */
+    return evbuffer_get_length(output) > 0 ? bufferevent_enable(bev, EV_WRITE) : 0;
 }
 
 /* Something has come in. */
@@ -214,10 +215,7 @@ errorcb(struct bufferevent *bev, short error, void *ctx)
     } else if (evbuffer_get_length(bufferevent_get_output(bev)) == 0) {
         lastcb(bev, ctx);
     } else {
-        /* At the end of input this kind of bufferevent stops writing as well. */
         bufferevent_setcb(bev, NULL, lastcb, errorcb, ctx);
-        if (bufferevent_enable(bev, EV_WRITE) < 0)
-            free_client(ctx);
     }
 }
 
@@ -372,6 +370,7 @@ run(const struct addrinfo *where)
         return 1;
     }
 
+    errno = ENOMEM; /* why something failed, unless it says something else */
     /* SIGPIPE is ignored: it would end us for a client's sake. */
     if (!(server.base = event_base_new()) ||
         !(server.listener_event = event_new(server.base, listener, EV_READ | EV_PERSIST,
@@ -388,8 +387,10 @@ run(const struct addrinfo *where)
                event_base_get_method(server.base)) < 0 ||
         fflush(stdout) == EOF) {
         complain("cannot start");
+    } else if (event_base_dispatch(server.base) < 0) {
+        complain("cannot wait for events");
     } else {
-        status = event_base_dispatch(server.base) < 0 ? 1 : 0;
+        status = 0;
     }
 
     while (server.clients)
@@ -437,7 +438,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 
