@@ -1,0 +1,46 @@
+load ../expect.bash
+
+export IDLE_SECONDS=1
+
+@test "who says nothing is told goodbye, and then it is over" {
+    hint "event_add() takes a time; where do_accept() adds read_event it is NULL"
+    start_server
+    play 'A connects' 'A hears goodbye\n' 'A hears the end'
+}
+
+@test "who stops in the middle of a line is told goodbye too" {
+    hint "what does do_read() do when its events say EV_TIMEOUT, and not EV_READ?"
+    start_server
+    play 'A connects' 'A sends Hel' 'A hears goodbye\n' 'A hears the end'
+}
+
+@test "who speaks in time may stay" {
+    hint "each word begins the time anew: EV_PERSIST sees to it, or event_add() with a time"
+    start_server
+    local speak=('A sends a' 'A hears nothing' 'A hears nothing' 'A hears nothing')
+    play 'A connects' "${speak[@]}" "${speak[@]}" "${speak[@]}" 'A sends \n' 'A hears nnn\n'
+}
+
+@test "who still has replies to read may stay, and is silent only afterwards" {
+    hint "while a reply waits, read_event is not added: who is timing this client?"
+    start_server
+    # B's chat takes 1.8 seconds.
+    local chat=('B sends b\n' 'B hears o\n' 'B hears nothing' 'B hears nothing' 'B hears nothing')
+    play 'A connects' 'A sends until stuck' 'B connects' "${chat[@]}" "${chat[@]}" "${chat[@]}" \
+        'A hears all of it' 'A sends Hello\n' 'A hears Uryyb\n'
+    hint "when do_write() has sent all, does it add read_event again?"
+    play 'A connects' 'A sends until stuck' 'A hears all of it' 'A hears goodbye\n' 'A hears the end'
+}
+
+closed() {
+    [ "$(descriptors)" -le "$BEFORE" ]
+}
+
+@test "a goodbye leaves nothing behind" {
+    hint "a goodbye without free_fd_state() leaves the descriptor open"
+    start_server
+    play 'A connects' 'A half-closes' 'A hears the end'
+    BEFORE=$(descriptors)
+    play 'A connects' 'B connects' 'A hears goodbye\n' 'B hears goodbye\n' 'A hears the end' 'B hears the end'
+    wait_until closed
+}

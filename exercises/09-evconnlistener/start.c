@@ -1,0 +1,384 @@
+/*
+ * Exercise 9, where to start: stage 06, with the listener that it made by hand.
+ *
+ * Article: "A simpler ROT13 server with Libevent".
+ *
+ * socket(), setsockopt(), bind(), listen(), an event for it, accept() in a
+ * callback, what to do when accept() fails: libevent has a thing for all that,
+ * the evconnlistener.
+ *
+ * New since stage 06: nothing.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+
+#include "../../rot13.h"
+
+#define MAX_LINE 16384 /* the longest line that is answered whole, newline counted */
+
+static const char program[] = "evconnlistener";
+static const struct timeval one_second = {1, 0};
+
+struct server {
+    struct event_base *base;
+    struct event *listener_event;
+    struct event *retry_event; /* accept() has failed, and it is time to try again */
+    struct event *sigint_event, *sigterm_event;
+    struct client *clients; /* all of them, to be freed at the end */
+};
+
+/*
+ * Says in one line what went wrong, and errno says why.  At most one line a
+ * second: what goes wrong once can go wrong ten thousand times.
+ */
+static void
+complain(const char *what)
+{
+    static time_t last;
+    time_t now = time(NULL);
+
+    if (now != last)
+        fprintf(stderr, "%s: %s: %s\n", program, what, strerror(errno));
+    last = now;
+}
+
+/* ======================= one client ======================= */
+
+struct client {
+    struct bufferevent *bev;
+
+    struct server *server;
+    struct client *next, *previous; /* in the list of clients */
+};
+
+static void resume_accept(evutil_socket_t fd, short events, void *arg);
+static void readcb(struct bufferevent *bev, void *ctx);
+static void writecb(struct bufferevent *bev, void *ctx);
+static void lastcb(struct bufferevent *bev, void *ctx);
+static void errorcb(struct bufferevent *bev, short error, void *ctx);
+
+static struct client *
+alloc_client(struct server *server, evutil_socket_t fd)
+{
+    struct client *client = malloc(sizeof(*client));
+
+    if (!client)
+        return NULL;
+    client->bev = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (!client->bev) {
+        free(client);
+        return NULL;
+    }
+    bufferevent_setcb(client->bev, readcb, writecb, errorcb, client);
+    bufferevent_set_max_single_read(client->bev, MAX_LINE);
+
+    client->server = server;
+    client->previous = NULL;
+    client->next = server->clients;
+    if (client->next)
+        client->next->previous = client;
+    server->clients = client;
+    return client;
+}
+
+/* Ends the connection.  One that waits in the backlog can have its place. */
+static void
+free_client(struct client *client)
+{
+    if (client->next)
+        client->next->previous = client->previous;
+    if (client->previous)
+        client->previous->next = client->next;
+    else
+        client->server->clients = client->next;
+    resume_accept(-1, EV_TIMEOUT, client->server);
+
+    bufferevent_free(client->bev);
+    free(client);
+}
+
+/* How many of these bytes belong to complete lines. */
+static size_t
+complete_lines(const char *buf, size_t len)
+{
+    while (len > 0 && buf[len - 1] != '\n')
+        --len;
+    return len;
+}
+
+/*
+ * Moves ROT13 of the complete lines from the input buffer to the output buffer,
+ * or, if ALL is set, of everything.  Returns -1 when there is no memory for it.
+ */
+static int
+answer(struct bufferevent *bev, int all)
+{
+    struct evbuffer *input = bufferevent_get_input(bev);
+    struct evbuffer *output = bufferevent_get_output(bev);
+    char buf[2 * MAX_LINE]; /* less than a line was left, one read added a line at most */
+    ev_ssize_t n = evbuffer_copyout(input, buf, sizeof(buf));
+
+    if (n < 0)
+        return -1;
+
+    size_t write_upto = all ? (size_t)n : complete_lines(buf, (size_t)n);
+
+    /* A longer line is passed on in pieces. */
+    if (n >= MAX_LINE && write_upto == 0)
+        write_upto = (size_t)n;
+
+    rot13(buf, write_upto);
+    if (evbuffer_drain(input, write_upto) < 0)
+        return -1;
+    if (evbuffer_add(output, buf, write_upto) < 0)
+        return -1;
+    /* libevent is to send it now; if it could not arrange for that, we learn it here. */
+    return write_upto > 0 ? bufferevent_enable(bev, EV_WRITE) : 0;
+}
+
+/* Something has come in. */
+static void
+readcb(struct bufferevent *bev, void *ctx)
+{
+    struct client *client = ctx;
+
+    if (answer(bev, 0) < 0) {
+        free_client(client);
+        return;
+    }
+    /* Replies pile up: read no more until writecb() says that they are gone. */
+    if (evbuffer_get_length(bufferevent_get_output(bev)) >= MAX_LINE)
+        bufferevent_disable(bev, EV_READ);
+}
+
+/* All replies are sent. */
+static void
+writecb(struct bufferevent *bev, void *ctx)
+{
+    if (bufferevent_enable(bev, EV_READ) < 0)
+        free_client(ctx);
+}
+
+/* All replies are sent, and no line will come any more. */
+static void
+lastcb(struct bufferevent *bev, void *ctx)
+{
+    (void)bev;
+    free_client(ctx);
+}
+
+/* Nothing more will come in: the client has said all, or it has gone. */
+static void
+errorcb(struct bufferevent *bev, short error, void *ctx)
+{
+    if ((error & BEV_EVENT_EOF) && answer(bev, 1) == 0 &&
+        evbuffer_get_length(bufferevent_get_output(bev)) > 0)
+        bufferevent_setcb(bev, NULL, lastcb, errorcb, ctx);
+    else
+        free_client(ctx);
+}
+
+/* ======================= the server ======================= */
+
+/* Writes the address as people do: 127.0.0.1:40713, or [::1]:40713. */
+static void
+format_address(char *name, size_t size, const struct sockaddr *address, socklen_t len)
+{
+    char host[64], port[8];
+
+    if (getnameinfo(address, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        snprintf(name, size, "?");
+    else if (address->sa_family == AF_INET6)
+        snprintf(name, size, "[%s]:%s", host, port);
+    else
+        snprintf(name, size, "%s:%s", host, port);
+}
+
+/*
+ * Opens the socket that clients connect to, and writes its address into NAME.
+ * Returns -1 when that cannot be done, having said why.
+ */
+static evutil_socket_t
+open_listener(const struct addrinfo *where, char *name, size_t size)
+{
+    const int one = 1;
+    struct sockaddr_storage ss;
+    socklen_t slen = sizeof(ss);
+    evutil_socket_t listener = socket(where->ai_family, SOCK_STREAM, 0);
+
+    /* REUSEADDR: the port is ours again as soon as we restart.  NODELAY, which
+     * the clients' sockets inherit: a short reply does not wait for company. */
+    if (listener < 0 ||
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
+        bind(listener, where->ai_addr, where->ai_addrlen) < 0 ||
+        listen(listener, SOMAXCONN) < 0 ||
+        getsockname(listener, (struct sockaddr *)&ss, &slen) < 0) {
+        int error = errno;
+
+        format_address(name, size, where->ai_addr, where->ai_addrlen);
+        fprintf(stderr, "%s: cannot listen on %s: %s%s\n", program, name, strerror(error),
+                error == EADDRINUSE ? " (choose another port: make run PORT=40714)" : "");
+        if (listener >= 0)
+            evutil_closesocket(listener);
+        return -1;
+    }
+
+    format_address(name, size, (struct sockaddr *)&ss, slen);
+    return listener;
+}
+
+/* Takes clients in again: one has left, or a second has passed. */
+static void
+resume_accept(evutil_socket_t fd, short events, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd;
+    (void)events;
+    if (event_add(server->listener_event, NULL) < 0)
+        event_add(server->retry_event, &one_second);
+}
+
+static void
+do_accept(evutil_socket_t listener, short events, void *arg)
+{
+    struct server *server = arg;
+    evutil_socket_t fd = accept(listener, NULL, NULL);
+
+    (void)events;
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+            /* Out of descriptors: the backlog has to wait.  See resume_accept(). */
+            complain("accept");
+            event_del(server->listener_event);
+            event_add(server->retry_event, &one_second);
+        }
+        return;
+    }
+
+    struct client *client = NULL;
+
+    if (evutil_make_socket_nonblocking(fd) < 0 || !(client = alloc_client(server, fd))) {
+        complain("new client");
+        evutil_closesocket(fd);
+    } else if (bufferevent_enable(client->bev, EV_READ) < 0) {
+        complain("new client");
+        free_client(client);
+    }
+}
+
+/* A signal is an event like any other: no handler, no flag. */
+static void
+stop(evutil_socket_t signal_number, short events, void *arg)
+{
+    struct server *server = arg;
+
+    (void)signal_number;
+    (void)events;
+    event_base_loopbreak(server->base);
+}
+
+static int
+run(const struct addrinfo *where)
+{
+    struct server server = {0};
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    char name[80];
+    int status = 1;
+
+    evutil_socket_t listener = open_listener(where, name, sizeof(name));
+    if (listener < 0)
+        return 1;
+
+    errno = ENOMEM; /* why something failed, unless it says something else */
+    /* SIGPIPE is ignored: it would end us for a client's sake. */
+    if (!(server.base = event_base_new()) ||
+        !(server.listener_event = event_new(server.base, listener, EV_READ | EV_PERSIST,
+                                            do_accept, &server)) ||
+        !(server.retry_event = evtimer_new(server.base, resume_accept, &server)) ||
+        !(server.sigint_event = evsignal_new(server.base, SIGINT, stop, &server)) ||
+        !(server.sigterm_event = evsignal_new(server.base, SIGTERM, stop, &server)) ||
+        evutil_make_socket_nonblocking(listener) < 0 ||
+        event_add(server.listener_event, NULL) < 0 ||
+        event_add(server.sigint_event, NULL) < 0 ||
+        event_add(server.sigterm_event, NULL) < 0 ||
+        sigaction(SIGPIPE, &ignore, NULL) < 0 ||
+        printf("%s: listening on %s using %s\n", program, name,
+               event_base_get_method(server.base)) < 0 ||
+        fflush(stdout) == EOF) {
+        complain("cannot start");
+    } else if (event_base_dispatch(server.base) < 0) {
+        complain("cannot wait for events");
+    } else {
+        status = 0;
+    }
+
+    while (server.clients)
+        free_client(server.clients);
+    if (server.sigterm_event)
+        event_free(server.sigterm_event);
+    if (server.sigint_event)
+        event_free(server.sigint_event);
+    if (server.retry_event)
+        event_free(server.retry_event);
+    if (server.listener_event)
+        event_free(server.listener_event);
+    if (server.base)
+        event_base_free(server.base);
+    evutil_closesocket(listener);
+    libevent_global_shutdown();
+    return status;
+}
+
+static int
+usage(const char *what, const char *value)
+{
+    fprintf(stderr, "%s: %s '%s'; usage: %s [PORT [ADDRESS]]\n", program, what, value,
+            program);
+    return 2;
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *port = argc > 1 ? argv[1] : "40713";
+    const char *address = argc > 2 ? argv[2] : "127.0.0.1";
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                                   .ai_socktype = SOCK_STREAM};
+    struct addrinfo *where;
+
+    if (argc > 3)
+        return usage("one argument too many:", argv[3]);
+    if (port[0] == '\0' || port[strspn(port, "0123456789")] != '\0' || strlen(port) > 5 ||
+        atoi(port) > 65535)
+        return usage("a port is a number from 0 to 65535, not", port);
+
+    int error = getaddrinfo(address, port, &hints, &where);
+    if (error == EAI_NONAME)
+        return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
+    if (error != 0) {
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+        return 1;
+    }
+
+    int status = run(where);
+    freeaddrinfo(where);
+    return status;
+}

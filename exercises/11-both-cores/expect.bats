@@ -1,0 +1,45 @@
+load ../expect.bash
+
+export WORKERS=2
+
+listeners() {
+    ss -Hltnp 'sport = :40713'
+}
+
+owners() { # reads what ss -p prints
+    grep -o 'pid=[0-9]*' | sort -u | sed 's/pid=//'
+}
+
+@test "with WORKERS=3 there are three listeners, each in a process of its own" {
+    hint "SO_REUSEPORT, set before bind(); and who keeps open what is another's? ss -ltnp shows it"
+    WORKERS=3 start_server
+    expect "listeners on port 40713" "$(listeners | wc -l)" 3
+    expect "processes that hold one" "$(listeners | owners | wc -l)" 3
+    expect "listeners that more than one process holds" "$(listeners | grep -c 'pid=.*pid=')" 0
+}
+
+@test "the clients are dealt out" {
+    hint "each process needs an event loop of its own: event_base_new() after fork()"
+    start_server
+    local steps=() serving
+    for i in {1..64}; do steps+=("C$i connects"); done
+    play -q 1000 "${steps[@]}" 'C1 hears nothing' 3>&- &
+    local players=$!
+    wait_until has_clients 64
+    sleep 0.3
+    serving=$(ss -Htnp state established 'sport = :40713' | owners | wc -l)
+    wait "$players"
+    expect "processes that serve 64 clients" "$serving" 2
+}
+
+@test "when one process is killed, the others serve whoever comes" {
+    hint "a listener that lives on in another process holds clients whom nobody accepts"
+    start_server
+    local victim
+    victim=$(listeners | owners | tail -n 1)
+    [ -n "$victim" ]
+    kill -KILL "$victim"
+    for _ in {1..20}; do
+        play 'A connects' 'A sends Hello\n' 'A hears Uryyb\n'
+    done
+}
