@@ -9,10 +9,10 @@ load ../server.bash
 hold_start() { # ARGUMENT...
     mkfifo "$BATS_TEST_TMPDIR/hold"
     : >"$BATS_TEST_TMPDIR/crowd"
-    PATIENCE=${HOLD_PATIENCE:-2} client crowd "$@" --hold <"$BATS_TEST_TMPDIR/hold" >"$BATS_TEST_TMPDIR/crowd" 2>&1 3>&- &
+    client crowd "$@" --hold <"$BATS_TEST_TMPDIR/hold" >"$BATS_TEST_TMPDIR/crowd" 2>&1 3>&- &
     HELD=$!
     exec 7>"$BATS_TEST_TMPDIR/hold"
-    wait_until held || {
+    PATIENCE=$((2 * PATIENCE)) wait_until held || {
         echo "the clients (crowd $*) were not all connected and answered in time; it printed:"
         cat "$BATS_TEST_TMPDIR/crowd"
         return 1
