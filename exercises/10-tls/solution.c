@@ -145,7 +145,7 @@ answer(struct bufferevent *bev, int all)
     char buf[2 * MAX_LINE];
     size_t write_upto;
 
-    /* The input can hold more than BUF: a record of TLS is read whole. */
+    /* The input can hold more than BUF: more than one record may have been read. */
     do {
         ev_ssize_t n = evbuffer_copyout(input, buf, sizeof(buf));
 
