@@ -30,6 +30,7 @@ watch_memory() { # PID BEFORE: while that one runs; the most that it grew is lef
 }
 
 @test "rule 5: a line that does not end is not kept whole" {
+    its_memory_is_its_own
     start_server
     play 'A connects' 'A sends Hello\n' 'A hears Uryyb\n'
     local before silence=('A hears nothing' 'A hears nothing' 'A hears nothing' 'A hears nothing')
