@@ -5,6 +5,12 @@
 
 load ../server.bash
 
+# valgrind takes what accept() brings beyond the limit, and closes it, before the
+# server can know.
+its_descriptors_are_its_own() {
+    [ -z "${WRAP-}" ] || skip "at the limit it is the tool it runs under that turns clients away"
+}
+
 # A crowd that stays until hold_end; $HELD says how it went.
 hold_start() { # ARGUMENT...
     mkfifo "$BATS_TEST_TMPDIR/hold"
@@ -42,6 +48,7 @@ hold_end() {
 }
 
 @test "rule 7: at the limit it serves those it has, and rests" {
+    its_descriptors_are_its_own
     start_server 64
     hold_start 100 --at-least 1
     local before used
@@ -67,6 +74,7 @@ latecomer_is_served() {
 }
 
 @test "rule 7: who had to wait is served when a place is free" {
+    its_descriptors_are_its_own
     start_server 64
     hold_start 100 --at-least 1
     latecomer_is_served
@@ -74,6 +82,7 @@ latecomer_is_served() {
 }
 
 @test "rule 7: more clients than a select() can watch" {
+    its_descriptors_are_its_own
     start_server 4096
     hold_start "${MANY:-1100}" --at-least "${MANY:-900}"
     latecomer_is_served
