@@ -213,7 +213,8 @@ C
     between 2.95 "$(column calls_per_line)" 3.05
 }
 
-@test "processor time: 300 us burnt for each line are seen" {
+@test "processor time: what is burnt for each line is seen" {
+    # So much that what the line itself costs, on a busy machine too, is little beside it.
     burn='
 #define _GNU_SOURCE
 #include "rot13.h"
@@ -226,15 +227,15 @@ void instead(char *buf, size_t len)
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     do
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    while ((now.tv_sec - start.tv_sec) * 1000000000 + now.tv_nsec - start.tv_nsec < 300000);
+    while ((now.tv_sec - start.tv_sec) * 1000000000 + now.tv_nsec - start.tv_nsec < 10000000);
 }'
     variant burner bench/floor.c rot13 <<<"$burn"
     measure -s "$server" rtt
-    between 300 "$(column cpu_us_per_line)" 450
+    between 10000 "$(column cpu_us_per_line)" 15000
     # Also when it was burnt by children that have ended meanwhile.
     variant forker 02-fork-server/fork-server.c rot13 <<<"$burn"
     measure -d 1 -s "$server" churn
-    between 300 "$(column cpu_us_per_line)" 1500
+    between 10000 "$(column cpu_us_per_line)" 18000
 }
 
 @test "processor time and lines of a server that nobody speaks to: none" {
@@ -289,7 +290,8 @@ stall() {
     stall -a 10 -r 1000 rtt
     between 250000 "$(column max_us)" 2000000
     between 200000 "$(column p99_us)" 2000000
-    between 1990 "$(column lines)" 2110
+    # 2000 were due, and up to 200 from the warm-up may be answered late.
+    between 1990 "$(column lines)" 2200
     assert_equal "$(column late_lines)" 0
 }
 
