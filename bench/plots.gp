@@ -89,7 +89,7 @@ unset multiplot
 # ---- backends: one program, every way to wait
 set output out.'backends.svg'
 set xrange [8:13000]
-set title tr('stage 05, one program', '第 05 阶段，同一个程序')
+set title tr('stage 05, one program', '阶段 05，同一个程序')
 set ylabel cpu textcolor rgb grey
 plot rows('connections', '05 poll', 'cpu_us_per_line') using 1:2:3:4 with yerrorlines lt 7 title 'poll', \
      rows('connections', '05 select', 'cpu_us_per_line') using 1:2:3:4 with yerrorlines lt 4 title 'select', \
@@ -122,7 +122,7 @@ set logscale xy
 set xrange [0.8:100000]
 set yrange [*:*]
 set xlabel tr('bytes asked for in one recv()', '一次 recv() 请求的字节数') textcolor rgb grey
-set title tr('stage 02, 64-byte lines streamed on one connection', '第 02 阶段，一个连接连续发送 64 字节的行')
+set title tr('stage 02, 64-byte lines streamed on one connection', '阶段 02，一个连接连续发送 64 字节的行')
 set ylabel cpu textcolor rgb grey
 plot "< awk -F, '$1 == \"readsize\" && $4 == \"cpu_us_per_line\" { print $2, $7, $8, $9 }' ".summary \
     using 1:2:3:4 with yerrorlines lt 2

@@ -931,7 +931,7 @@ function words_zh_CN() {
     W["no cpu"] = "CPU 时间至多 1 毫秒"
     W["server"] = "客户端"
     W["reader"] = "对方"
-    W["client"] = "网站服务器"
+    W["client"] = "Web 服务器"
     W["child"] = "子进程"
     W["thread"] = "线程"
     W["silent"] = "一言不发"
@@ -960,5 +960,5 @@ function words_zh_CN() {
     W["w sends"] = 40
     W["w hears"] = 40
     W["w closes"] = 40
-    W["line"] = "从字节到取走它的调用，从应答回到对方；(4)：描述符，=3：字节数，=0：对方已关闭"
+    W["line"] = "从字节到取走它的调用，从回答回到对方；(4)：文件描述符，=3：字节数，=0：对方已关闭"
 }
