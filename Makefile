@@ -1,12 +1,12 @@
 # The whole progression.  "make help" says what there is.
 
-STAGES = 01-blocking-client 02-fork-server 03-nonblocking-poll \
+FOLDERS = 01-blocking-client 02-fork-server 03-nonblocking-poll \
 	04-select-server 05-libevent-events 06-bufferevents
-STAGE = 06
+STAGE ?= 06
 
-all: $(STAGES)
+all: $(FOLDERS)
 
-$(STAGES):
+$(FOLDERS):
 	@$(MAKE) --no-print-directory -C $@
 
 help:
@@ -28,14 +28,14 @@ help:
 	@echo "make clean             removes what was built"
 	@echo "In a stage's folder: make, make run, make clean."
 
-# make itself stays silent when Ctrl-C stops what it runs.
+# Ctrl-C stops what runs (130), and is no error.
 run:
-	@dir=$$(echo $(STAGE)*/); \
+	@dir=$$(echo $(STAGE)-*/); \
 	if [ ! -f "$$dir/Makefile" ]; then \
 		echo "make run: no stage '$(STAGE)'; there are 01 to 06, as in STAGE=04" >&2; exit 2; \
 	fi; \
-	case "$$dir" in 01-*) ;; *) trap '' INT ;; esac; \
-	$(MAKE) --no-print-directory -C "$$dir" run
+	trap 'sleep 0.1' INT EXIT; \
+	$(MAKE) --no-print-directory -C "$$dir" run || [ $$? -eq 130 ]
 
 # What the command line says, as in STAGE=04, is in the environment of these.
 tour:
@@ -73,6 +73,6 @@ bench:
 	@bench/bench
 
 clean:
-	@for dir in $(STAGES) tests bench; do $(MAKE) --no-print-directory -C $$dir clean; done
+	@for dir in $(FOLDERS) tests bench; do $(MAKE) --no-print-directory -C $$dir clean; done
 
-.PHONY: all help run tour test check fuzz torture mutants timeline exercises exercise compare bench clean $(STAGES)
+.PHONY: all help run tour test check fuzz torture mutants timeline exercises exercise compare bench clean $(FOLDERS)

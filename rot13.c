@@ -1,9 +1,8 @@
 /*
  * ROT13, see rot13.h.
  *
- * Written so that a compiler can do many bytes at a time: no branch, and
- * nothing that a byte could not hold in the end.  isalpha() would not do, it
- * follows the locale.
+ * Written so that a compiler can do many bytes at a time: no branch, and every
+ * result fits into a byte.  isalpha() would not do, it follows the locale.
  */
 #include "rot13.h"
 

@@ -7,7 +7,7 @@
  * waiting.  The price is a process for each of them: count them with
  * ps --forest.
  *
- * New since stage 01: many clients at once, each with a reader of its own.
+ * New since stage 01: many clients at once, each with a process of its own.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -35,7 +35,8 @@ static volatile sig_atomic_t n_children;        /* reap() counts down */
 
 /*
  * Ends the loop in run(), even when the signal comes a moment before accept()
- * is called: on a closed listener it fails, it does not wait.
+ * is called: on a closed listener it fails, it does not wait.  That is safe as
+ * long as the loop opens no other descriptor, which would get the same number.
  */
 static void
 stop(int signal_number)
@@ -191,35 +192,19 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
     return listener;
 }
 
-/*
- * SIGPIPE would end us for a client's sake; the others: see stop() and reap().  SIGHUP
- * comes when the terminal is closed, to us only, for the children are another group.
- */
+/* SIGPIPE would end us for a client's sake; the others: see stop() and reap(). */
 static int
 handle_signals(void)
 {
     struct sigaction action = {.sa_handler = stop};
 
-    if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0 ||
-        sigaction(SIGHUP, &action, NULL) < 0)
+    if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
         return -1;
     action.sa_handler = reap;
     if (sigaction(SIGCHLD, &action, NULL) < 0)
         return -1;
     action.sa_handler = SIG_IGN;
     return sigaction(SIGPIPE, &action, NULL);
-}
-
-/* A child has nothing to tidy up: it may die of the signals that stop the server. */
-static int
-default_signals(void)
-{
-    struct sigaction action = {.sa_handler = SIG_DFL};
-
-    if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0 ||
-        sigaction(SIGHUP, &action, NULL) < 0)
-        return -1;
-    return sigaction(SIGCHLD, &action, NULL);
 }
 
 static int
@@ -232,7 +217,6 @@ run(const struct addrinfo *where)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
     sigaddset(&signals, SIGCHLD);
 
     int listener = open_listener(where, name, sizeof(name));
@@ -253,7 +237,7 @@ run(const struct addrinfo *where)
         if (fd < 0) {
             if (listening_on >= 0 && errno != EINTR && errno != ECONNABORTED) {
                 complain("accept");
-                sleep(1); /* the backlog has to wait; a child that ends wakes us */
+                sleep(1); /* new clients have to wait; a child that ends wakes us */
             }
             continue;
         }
@@ -268,8 +252,11 @@ run(const struct addrinfo *where)
             break;
         case 0:
             close(listener);
-            if (default_signals() == 0 && sigprocmask(SIG_UNBLOCK, &signals, NULL) == 0)
-                child(fd);
+            /* A child has nothing to tidy up: it may die of these. */
+            signal(SIGINT, SIG_DFL);
+            signal(SIGTERM, SIG_DFL);
+            sigprocmask(SIG_UNBLOCK, &signals, NULL);
+            child(fd);
             _exit(0); /* the kernel closes what is open */
         default:
             if (n_children == 0)
@@ -285,9 +272,11 @@ run(const struct addrinfo *where)
         sigprocmask(SIG_UNBLOCK, &signals, NULL);
     }
 
+    /* The group's number is ours as long as one child is not reaped: now none is. */
+    sigprocmask(SIG_BLOCK, &signals, NULL);
     if (n_children > 0)
         kill(-group, SIGKILL); /* a child that somebody stopped would not heed SIGTERM */
-    while (wait(NULL) > 0 || errno == EINTR)
+    while (wait(NULL) > 0)
         ;
     return 0;
 }
@@ -305,7 +294,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 

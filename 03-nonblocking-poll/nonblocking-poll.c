@@ -222,7 +222,7 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
 }
 
 /*
- * Makes the kernel give out no descriptor that does not fit into our tables, so
+ * Makes the kernel give out no descriptor that does not fit into the table in run(), so
  * that accept() fails at our limit just as it does at the system's.
  */
 static int
@@ -248,6 +248,31 @@ handle_signals(void)
         return -1;
     action.sa_handler = SIG_IGN;
     return sigaction(SIGPIPE, &action, NULL);
+}
+
+/*
+ * Takes one client in.  Returns -1, having said why, when there is no place for
+ * it: it stays in the backlog.
+ */
+static int
+do_accept(int listener, struct fd_state **state, int *maxfd)
+{
+    int fd = accept(listener, NULL, NULL);
+
+    if (fd < 0) {
+        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+            return 0; /* nobody there */
+        complain("accept");
+        return -1;
+    }
+
+    if (make_nonblocking(fd) < 0 || !(state[fd] = alloc_fd_state())) {
+        complain("new client");
+        close(fd);
+    } else if (fd > *maxfd) {
+        *maxfd = fd;
+    }
+    return 0;
 }
 
 static int
@@ -276,19 +301,9 @@ run(const struct addrinfo *where)
     int maxfd = listener;
 
     while (!stopping) {
-        int fd = accept(listener, NULL, NULL);
+        do_accept(listener, state, &maxfd);
 
-        if (fd < 0) {
-            if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-                complain("accept");
-        } else if (make_nonblocking(fd) < 0 || !(state[fd] = alloc_fd_state())) {
-            complain("new client");
-            close(fd);
-        } else if (fd > maxfd) {
-            maxfd = fd;
-        }
-
-        for (fd = 0; fd <= maxfd; ++fd) {
+        for (int fd = 0; fd <= maxfd; ++fd) {
             int over = 0;
 
             if (!state[fd])
@@ -330,7 +345,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 

@@ -3,9 +3,9 @@
  *
  * Article: "ROT13 server based on select()".
  *
- * The process waits in one place, select(), for any of its clients.  Look for
- * it in strace, as select or pselect6: it returns when there is something to do, and says
- * for whom.
+ * The process waits in one place, select(), for any of its clients.  It returns
+ * when there is something to do, and says for whom.  Look for it in strace, which
+ * may call it pselect6.
  *
  * New since stage 03: instead of asking every socket in turn, the kernel is
  * asked once which of them would answer.
@@ -37,7 +37,8 @@ static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes i
 
 /*
  * Ends the loop in run(), even when the signal comes a moment before select()
- * is called: with a closed listener it fails, it does not wait.
+ * is called: with a closed listener it fails, it does not wait.  (At our limit,
+ * when the listener is not in the set, it waits for a second at most.)
  */
 static void
 stop(int signal_number)
@@ -226,7 +227,7 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
 }
 
 /*
- * Makes the kernel give out no descriptor that does not fit into our tables, so
+ * Makes the kernel give out no descriptor that does not fit into the table in run(), so
  * that accept() fails at our limit just as it does at the system's.
  */
 static int
@@ -254,11 +255,37 @@ handle_signals(void)
     return sigaction(SIGPIPE, &action, NULL);
 }
 
+/*
+ * Takes one client in.  Returns -1, having said why, when there is no place for
+ * it: it stays in the backlog.
+ */
+static int
+do_accept(int listener, struct fd_state **state, int *maxfd)
+{
+    int fd = accept(listener, NULL, NULL);
+
+    if (fd < 0) {
+        if (listening_on < 0 || errno == EAGAIN || errno == EINTR ||
+            errno == ECONNABORTED)
+            return 0; /* nobody there */
+        complain("accept");
+        return -1;
+    }
+
+    if (make_nonblocking(fd) < 0 || !(state[fd] = alloc_fd_state())) {
+        complain("new client");
+        close(fd);
+    } else if (fd > *maxfd) {
+        *maxfd = fd;
+    }
+    return 0;
+}
+
 static int
 run(const struct addrinfo *where)
 {
     struct fd_state *state[FD_SETSIZE] = {NULL}; /* by descriptor */
-    time_t accept_failed = 0; /* the second in which it did: do not try again in that */
+    time_t accept_failed = 0; /* when it last did: do not try again in that second */
     char name[80];
 
     /* First of all: the listener needs a place, too. */
@@ -304,22 +331,8 @@ run(const struct addrinfo *where)
             continue;
         }
 
-        if (FD_ISSET(listener, &readset)) {
-            int fd = accept(listener, NULL, NULL);
-
-            if (fd < 0) {
-                if (listening_on >= 0 && errno != EAGAIN && errno != EINTR &&
-                    errno != ECONNABORTED) {
-                    complain("accept");
-                    accept_failed = time(NULL);
-                }
-            } else if (make_nonblocking(fd) < 0 || !(state[fd] = alloc_fd_state())) {
-                complain("new client");
-                close(fd);
-            } else if (fd > maxfd) {
-                maxfd = fd;
-            }
-        }
+        if (FD_ISSET(listener, &readset) && do_accept(listener, state, &maxfd) < 0)
+            accept_failed = time(NULL);
 
         for (int fd = 0; fd <= maxfd; ++fd) {
             int over = 0;
@@ -363,7 +376,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 
