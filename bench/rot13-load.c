@@ -52,7 +52,7 @@ static const char help[] =
     "byte that comes back, and says how fast it was and what it cost the server.\n"
     "\n"
     "MODE\n"
-    "  rtt    each active connection sends a line, waits for its answer, sends the next\n"
+    "  rtt    each active connection sends a line, waits for its answer, and again\n"
     "  bulk   each active connection streams lines as fast as they are taken\n"
     "  churn  connect, send a line, wait for its answer, close, and again\n"
     "\n"
@@ -65,14 +65,15 @@ static const char help[] =
     "  -w, --warmup SEC    how long it runs before that (0.5)\n"
     "  -r, --rate N        rtt only: N lines a second over all connections, sent when\n"
     "                      they are due, however slow the server is (an open loop)\n"
-    "  -c, --cpu N         run on processor N only; without it the kernel may move us,\n"
-    "                      as it may any client. Pin both to tell two runs apart by\n"
-    "                      less than a few percent: --cpu 1 --server 'taskset -c 0 ...'\n"
+    "  -c, --cpu N         stay on processor N. Two servers that differ by a few\n"
+    "                      percent can be told apart only when load and server stay\n"
+    "                      where they are: --cpu 1 --server 'taskset -c 0 ...'\n"
     "\n"
     "The server\n"
     "  -s, --server CMD    start it, wait for its port, measure it, stop it (SIGTERM;\n"
-    "                      SIGKILL after 2 seconds). CMD is a command of the shell;\n"
-    "                      for a variable, write 'env NAME=VALUE ./server'\n"
+    "                      SIGKILL after 2 seconds). CMD is a command of the shell\n"
+    "                      that stays in the foreground; for a variable, write\n"
+    "                      'env NAME=VALUE ./server'\n"
     "  -p, --pid PID       it runs already: measure this process and its descendants\n"
     "      --syscalls      then count its system calls, in a second run of at most a\n"
     "                      second, because counting slows it down\n"
@@ -86,22 +87,25 @@ static const char help[] =
     "What is reported\n"
     "  lines/s and MB/s    what came back, right, while it was measured (10^6 bytes)\n"
     "  latency             from when a line was sent (churn: from the connect) to its\n"
-    "                      last byte; the percentiles are within 0.4 %. In the closed\n"
-    "                      loop a server that stops for a while makes the load wait\n"
-    "                      too, so that one line was slow where a thousand would have\n"
-    "                      been. With --rate it counts from when the line was due, not\n"
-    "                      from when it could be sent: those that had to wait are slow\n"
-    "  CPU                 processor time of the server and all its descendants, those\n"
-    "                      that ended included if it waited for them\n"
-    "  calls               system calls: perf's tracepoint where we may use it (root),\n"
-    "                      else strace, which slows the server down so much that one\n"
-    "                      that polls looks better than it is\n"
-    "  KiB/connection      what the processes grew by since before the connections (a\n"
-    "                      page shared by n counts 1/n); the kernel's part, buffers of\n"
-    "                      sockets, is not in it\n"
+    "                      last byte: half of the lines took no longer than p50, 99\n"
+    "                      of a hundred no longer than p99 (within 0.4 %). Without\n"
+    "                      --rate, the closed loop, a server that stops for a while\n"
+    "                      makes the load wait too: one line was slow where there\n"
+    "                      would have been a thousand. With --rate it counts from\n"
+    "                      when the line was due, not from when it could be sent\n"
+    "  CPU                 processor time of the server and all its descendants, in\n"
+    "                      percent of one core and for each line; those that ended\n"
+    "                      included if it waited for them (churn: else not known)\n"
+    "  calls/line          system calls: perf's tracepoint where we may use it\n"
+    "                      (root), else strace, which slows the server down so much\n"
+    "                      that one that polls looks better than it is\n"
+    "  KiB/connection      what the processes grew by since before the connections\n"
+    "                      (a page shared by n counts 1/n); the kernel's part, the\n"
+    "                      buffers of sockets, is not in it\n"
     "  load                our own processor time; when that fills a core and the\n"
-    "                      server's does not, it may be faster than we can ask, and the\n"
-    "                      report says so\n"
+    "                      server's does not, it may be faster than we can ask, and\n"
+    "                      the report says so\n"
+    "  not answered        we wait 5 seconds for the last answers, and for no more\n"
     "\n"
     "Exit status: 0 measured, 1 a wrong byte or a server that failed, 2 bad usage.\n"
     "\n"
@@ -1079,6 +1083,7 @@ static void
 report_line(const struct report *r)
 {
     const struct result *t = &r->timed, *k = &r->counted;
+    const char *next = isatty(STDOUT_FILENO) ? "\n  " : "; ";
     printf("%s %s, %ld active, %ld idle: ", opt.name, mode_names[opt.mode], opt.active,
            opt.idle);
     if (opt.active > 0)
@@ -1088,14 +1093,15 @@ report_line(const struct report *r)
     else
         printf("nobody spoke for %.1f s", t->seconds);
     if (samples > 0) {
-        print_time("; latency p50 ", quantile(500));
+        printf("%s", next);
+        print_time("latency p50 ", quantile(500));
         print_time(", p90 ", quantile(900));
         print_time(", p99 ", quantile(990));
         print_time(", p99.9 ", quantile(999));
         print_time(", max ", (double)slowest / 1e3);
     }
     if (server) {
-        printf("; server: %d process%s, CPU ", t->usage.processes,
+        printf("%sserver: %d process%s, CPU ", next, t->usage.processes,
                t->usage.processes == 1 ? "" : "es");
         if (t->cpu_known)
             printf("%.3g %%", t->usage.cpu * 100 / t->cpu_seconds);
@@ -1112,7 +1118,7 @@ report_line(const struct report *r)
         if (r->pss_kib >= 0)
             printf(", %.3g KiB/connection", r->pss_kib);
     }
-    printf("; load: CPU %.0f %%\n", t->load_cpu * 100);
+    printf("%sload: CPU %.0f %%\n", next, t->load_cpu * 100);
     int patience = (int)(PATIENCE / SECOND);
     if (t->late > 0 && opt.rate > 0)
         printf("  %llu lines were due and not answered %d seconds later: the server, or"
