@@ -521,6 +521,39 @@ SH
     assert_failure 1
     assert_output --regexp "yours, stream: .*wrong byte"
     assert_output --regexp "MB/s, streamed +[0-9.]+ +-"
+    # One that breaks at all of them, for one reason: a line, with what it said at the end.
+    script mortal <<SH
+#!/bin/sh
+if [ -e "$BATS_TEST_TMPDIR/ran" ]; then
+    echo "out of order" >&2
+    exit 3
+fi
+touch "$BATS_TEST_TMPDIR/ran"
+exec bench/floor
+SH
+    STAGES='' SERVER="$server" REPEAT=1 run bench/compare
+    assert_failure 1
+    assert_line "yours, idle, calls, one, hundred, crowd, stream, churn: the server, yours, ended with exit status 3; it said: out of order"
+    # One that does not start is told at once.
+    STAGES='' SERVER=./nope REPEAT=1 run bench/compare
+    assert_failure 1
+    assert_output --regexp '^compare: yours: the server, yours, ended with exit status 127; it said: .*/?nope: not found$'
+    # One that somebody else starts is out of our reach, but not out of sight.
+    script elsewhere <<SH
+#!/bin/sh
+touch "$BATS_TEST_TMPDIR/go"
+exec sleep 60
+SH
+    (
+        until [ -e "$BATS_TEST_TMPDIR/go" ]; do sleep 0.02; done
+        exec bench/floor
+    ) >/dev/null 2>&1 3>&- &
+    background="$background $!"
+    STAGES='' SERVER="$server" REPEAT=1 run bench/compare
+    assert_failure 1
+    assert_output --partial "still listens on port 40713"
+    kill $!
+    wait $! || true
     STAGES=07 run bench/compare
     assert_failure 2
     assert_equal "$(ls "$TMPDIR")" ""
