@@ -14,7 +14,7 @@ teardown() {
     done
 }
 
-# Waits until the command succeeds, $PATIENCE seconds at most (10); a status of 2
+# Waits until the command succeeds, $PATIENCE seconds at most (10); a status of 3
 # says that it never will.
 wait_until() { # COMMAND...
     local deadline=$((SECONDS + ${PATIENCE:-10} + 1)) status
@@ -23,7 +23,7 @@ wait_until() { # COMMAND...
         "$@" || status=$?
         case $status in
             0) return 0 ;;
-            2) return 1 ;;
+            3) return 1 ;;
         esac
         sleep 0.02
     done

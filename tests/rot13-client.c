@@ -941,10 +941,15 @@ do_crowd(long n)
 static int
 do_churn(long n)
 {
-    int64_t start = now();
+    int64_t start = now(), limit = start + LIMIT;
     for (long i = 0; i < n; i++) {
         struct conn c = {.step = "one of many connects, asks and hears its answer"};
         char line[80];
+        if (now() > limit)
+            broken(&c, NULL, 0, 0, "a hundred such clients served, one after the other",
+                   too_slow("not done"));
+        if (i % 100 == 0)
+            limit = now() + LIMIT;
         crowd_line(line, sizeof line, i, 0);
         connect_now(&c, false);
         if (i % 10 == 5) { // goes with its answer unread, which resets the connection

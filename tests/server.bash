@@ -71,7 +71,7 @@ start_server() { # [DESCRIPTORS]
 }
 
 listening() {
-    kill -0 "$GUARD" 2>/dev/null || return 2
+    kill -0 "$GUARD" 2>/dev/null || return 3
     if [ -n "${OURS-}" ]; then
         grep -q 'listening on' "$BATS_TEST_TMPDIR/out" || return 1
     else
@@ -92,6 +92,7 @@ stop_server() { # [SIGNAL]
     STATUS=0
     kill -"${1:-TERM}" "$GUARD" 2>/dev/null || true
     wait "$GUARD" || STATUS=$?
+    # shellcheck disable=SC2034 # for the rules
     TOOK=$(((${EPOCHREALTIME//[!0-9]/} - start) / 1000))
     GUARD=
 }
