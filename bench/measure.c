@@ -148,6 +148,26 @@ field(const char *text, const char *name)
     return found ? strtod(found + strlen(name), NULL) : 0;
 }
 
+/* SigIgn is a set of signals in hexadecimal, the lowest bit that of signal 1. */
+static int
+ignores_sigchld(pid_t pid)
+{
+    char buf[4096];
+    if (read_proc(pid, "status", buf, sizeof(buf)) == 0)
+        return 0;
+    const char *found = strstr(buf, "\nSigIgn:");
+    return found && strtoull(found + 8, NULL, 16) >> (SIGCHLD - 1) & 1;
+}
+
+static int
+has_children(const struct tree *t, pid_t pid)
+{
+    for (size_t i = 0; i < t->n; ++i)
+        if (t->p[i].parent == pid)
+            return 1;
+    return 0;
+}
+
 int
 usage_of(pid_t root, int memory, struct usage *u)
 {
@@ -158,6 +178,8 @@ usage_of(pid_t root, int memory, struct usage *u)
             continue;
         ++u->processes;
         u->cpu += exact_cpu(&t.p[i]) + t.p[i].children;
+        if (has_children(&t, t.p[i].pid) && ignores_sigchld(t.p[i].pid))
+            u->unwaited = 1;
         char buf[4096];
         if (u->pss_kib < 0)
             continue;
@@ -171,6 +193,18 @@ usage_of(pid_t root, int memory, struct usage *u)
     }
     free(t.p);
     return u->processes;
+}
+
+int
+signal_descendants(int signal)
+{
+    struct tree t = look(getpid());
+    int n = 0;
+    for (size_t i = 0; i < t.n; ++i)
+        if (t.p[i].ours && t.p[i].pid != getpid() && kill(t.p[i].pid, signal) == 0)
+            ++n;
+    free(t.p);
+    return n;
 }
 
 /* ------------------------------------------------------------- system calls */

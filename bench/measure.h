@@ -14,6 +14,8 @@ struct usage {
     double cpu;     /* seconds of processor time, that of reaped children included */
     double pss_kib; /* memory, a page shared by n processes counted as 1/n each */
     double rss_kib; /* memory, a shared page counted in full for each */
+    int unwaited;   /* a process with children ignores SIGCHLD: when they end, their
+                       processor time is lost, because nobody waits for them */
 };
 
 /*
@@ -23,6 +25,9 @@ struct usage {
  * ROOT is gone.
  */
 int usage_of(pid_t root, int memory, struct usage *u);
+
+/* Sends SIGNAL to all descendants of this process; returns how many there are. */
+int signal_descendants(int signal);
 
 /*
  * Counts the system calls of ROOT, of its descendants, and of all that they

@@ -37,10 +37,10 @@
 #include <unistd.h>
 
 #define SECOND      1000000000ULL   /* all times are in nanoseconds */
-#define RING        (256 * 1024)    /* both rings stay in the second cache */
-#define MAX_LENGTH  (1024 * 1024)   /* 64 MAX_LINE, to see a server cope with them */
-#define RECV_SIZE   (256 * 1024)    /* one recv() takes what there is */
-#define SEND_SIZE   (64 * 1024)     /* and one send() leaves the server time to answer */
+#define RING        (256UL * 1024)  /* both rings stay in the second cache */
+#define MAX_LENGTH  (1024UL * 1024) /* 64 MAX_LINE, to see a server cope with them */
+#define RECV_SIZE   (256UL * 1024)  /* one recv() takes what there is */
+#define SEND_SIZE   (64UL * 1024)   /* and one send() leaves the server time to answer */
 #define PATIENCE    (5 * SECOND)    /* no byte for so long: the server is stuck */
 #define PER_ADDRESS 20000           /* connections from one source address */
 #define SPIN        (100 * 1000ULL) /* too short a time for sleeping until then */
@@ -52,7 +52,7 @@ static const char help[] =
     "byte that comes back, and says how fast it was and what it cost the server.\n"
     "\n"
     "MODE\n"
-    "  rtt    each active connection sends a line, waits for its answer, sends the next\n"
+    "  rtt    each active connection sends a line, waits for its answer, and again\n"
     "  bulk   each active connection streams lines as fast as they are taken\n"
     "  churn  connect, send a line, wait for its answer, close, and again\n"
     "\n"
@@ -65,14 +65,15 @@ static const char help[] =
     "  -w, --warmup SEC    how long it runs before that (0.5)\n"
     "  -r, --rate N        rtt only: N lines a second over all connections, sent when\n"
     "                      they are due, however slow the server is (an open loop)\n"
-    "  -c, --cpu N         run on processor N only; without it the kernel may move us,\n"
-    "                      as it may any client. Pin both to tell two runs apart by\n"
-    "                      less than a few percent: --cpu 1 --server 'taskset -c 0 ...'\n"
+    "  -c, --cpu N         stay on processor N. Two servers that differ by a few\n"
+    "                      percent can be told apart only when load and server stay\n"
+    "                      where they are: --cpu 1 --server 'taskset -c 0 ...'\n"
     "\n"
     "The server\n"
     "  -s, --server CMD    start it, wait for its port, measure it, stop it (SIGTERM;\n"
-    "                      SIGKILL after 2 seconds). CMD is a command of the shell;\n"
-    "                      for a variable, write 'env NAME=VALUE ./server'\n"
+    "                      SIGKILL after 2 seconds). CMD is a command of the shell\n"
+    "                      that stays in the foreground; for a variable, write\n"
+    "                      'env NAME=VALUE ./server'\n"
     "  -p, --pid PID       it runs already: measure this process and its descendants\n"
     "      --syscalls      then count its system calls, in a second run of at most a\n"
     "                      second, because counting slows it down\n"
@@ -86,22 +87,25 @@ static const char help[] =
     "What is reported\n"
     "  lines/s and MB/s    what came back, right, while it was measured (10^6 bytes)\n"
     "  latency             from when a line was sent (churn: from the connect) to its\n"
-    "                      last byte; the percentiles are within 0.4 %. In the closed\n"
-    "                      loop a server that stops for a while makes the load wait\n"
-    "                      too, so that one line was slow where a thousand would have\n"
-    "                      been. With --rate it counts from when the line was due, not\n"
-    "                      from when it could be sent: those that had to wait are slow\n"
-    "  CPU                 processor time of the server and all its descendants, those\n"
-    "                      that ended included if it waited for them\n"
-    "  calls               system calls: perf's tracepoint where we may use it (root),\n"
-    "                      else strace, which slows the server down so much that one\n"
-    "                      that polls looks better than it is\n"
-    "  KiB/connection      what the processes grew by since before the connections (a\n"
-    "                      page shared by n counts 1/n); the kernel's part, buffers of\n"
-    "                      sockets, is not in it\n"
+    "                      last byte: half of the lines took no longer than p50, 99\n"
+    "                      of a hundred no longer than p99 (within 0.4 %). Without\n"
+    "                      --rate, the closed loop, a server that stops for a while\n"
+    "                      makes the load wait too: one line was slow where there\n"
+    "                      would have been a thousand. With --rate it counts from\n"
+    "                      when the line was due, not from when it could be sent\n"
+    "  CPU                 processor time of the server and all its descendants, in\n"
+    "                      percent of one core and for each line; those that ended\n"
+    "                      included if it waited for them (churn: else not known)\n"
+    "  calls/line          system calls: perf's tracepoint where we may use it\n"
+    "                      (root), else strace, which slows the server down so much\n"
+    "                      that one that polls looks better than it is\n"
+    "  KiB/connection      what the processes grew by since before the connections\n"
+    "                      (a page shared by n counts 1/n); the kernel's part, the\n"
+    "                      buffers of sockets, is not in it\n"
     "  load                our own processor time; when that fills a core and the\n"
-    "                      server's does not, it may be faster than we can ask, and the\n"
-    "                      report says so\n"
+    "                      server's does not, it may be faster than we can ask, and\n"
+    "                      the report says so\n"
+    "  not answered        we wait 5 seconds for the last answers, and for no more\n"
     "\n"
     "Exit status: 0 measured, 1 a wrong byte or a server that failed, 2 bad usage.\n"
     "\n"
@@ -211,7 +215,36 @@ check_interrupted(void)
     raise(interrupted);
 }
 
-/* Our child is to be gone, and whoever it has forked: they are one process group. */
+/*
+ * Buries the dead for at most LIMIT nanoseconds; returns 1 when all are.  Whoever has
+ * lost a parent below us becomes our child, see start_server(), so that there is nobody
+ * left when we have no child.  When the server itself has ended, it is SIGTERM's turn
+ * for those that it left running.
+ */
+static int
+bury(uint64_t limit)
+{
+    for (uint64_t end = now_ns() + limit; now_ns() < end; pause_ms(2)) {
+        pid_t pid;
+        while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+            if (pid == server)
+                signal_descendants(SIGTERM);
+        if (pid < 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* More than once: a process may have forked just before it was its turn. */
+static void
+kill_all(void)
+{
+    do
+        signal_descendants(SIGKILL);
+    while (!bury(SECOND / 20));
+}
+
+/* Our child is to be gone, and all that descend from it, wherever they went. */
 static void
 stop_server(void)
 {
@@ -219,13 +252,9 @@ stop_server(void)
         return;
     server_is_ours = 0;
     kill(server, SIGTERM);
-    for (uint64_t end = now_ns() + 2 * SECOND; now_ns() < end; pause_ms(2)) {
-        waitpid(server, NULL, WNOHANG);
-        if (kill(-server, 0) < 0)
-            return;
-    }
-    kill(-server, SIGKILL);
-    waitpid(server, NULL, 0);
+    if (bury(2 * SECOND))
+        return;
+    kill_all();
     fprintf(stderr, "rot13-load: %s did not end within 2 seconds of SIGTERM; killed it\n",
             opt.name);
 }
@@ -237,8 +266,16 @@ check_server(void)
     int status;
     if (!server_is_ours || waitpid(server, &status, WNOHANG) != server)
         return;
-    kill(-server, SIGKILL); /* what it has left behind */
     server_is_ours = 0;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ; /* the dead are not what it has left */
+    int left = signal_descendants(SIGTERM);
+    if (!bury(SECOND / 2))
+        kill_all();
+    if (left > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        die("the server, %s, has ended, and has left a process in the background: to be"
+            " measured, it has to stay in the foreground",
+            opt.name);
     if (WIFSIGNALED(status))
         die("the server, %s, was ended by signal %d (%s)", opt.name, WTERMSIG(status),
             strsignal(WTERMSIG(status)));
@@ -272,22 +309,15 @@ probe(void)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    char buf[6];
-    size_t got = 0;
+    char buf[6] = "";
     int result = -1;
     if (connect(fd, (struct sockaddr *)&server_addr, server_len) == 0 &&
         send(fd, "Hello\n", 6, MSG_NOSIGNAL) == 6) {
-        ssize_t n = 1;
-        while (got < sizeof(buf) && n > 0) {
-            n = recv(fd, buf + got, sizeof(buf) - got, 0);
-            got += n > 0 ? (size_t)n : 0;
-        }
-        if (n == 0)
-            errno = ECONNRESET;
-        else if (n > 0 && memcmp(buf, "Uryyb\n", 6) == 0)
+        ssize_t n = recv(fd, buf, sizeof(buf), MSG_WAITALL);
+        if (n == 6 && memcmp(buf, "Uryyb\n", 6) == 0)
             result = 0;
-        else if (n > 0)
-            errno = EBADMSG;
+        else if (n >= 0)
+            errno = n == 0 ? ECONNRESET : EBADMSG;
     }
     int error = errno;
     close(fd);
@@ -336,6 +366,9 @@ start_server(void)
         die("%s is taken, something listens there already: end it"
             " (ss -ltnp shows what it is), or choose another port",
             where);
+    /* Below us, who loses a parent becomes our child: nobody escapes stop_server(). */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        die("PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
     char *command;
     if (asprintf(&command, "exec %s", opt.server) < 0)
         die("out of memory");
@@ -377,17 +410,17 @@ start_server(void)
  * Latencies are counted in buckets, each 1/128 wide of what it holds: a billion of
  * them take no more room than one, and what is read out of it is within 0.4 %.
  */
-#define STEPS 128
+#define STEPS 128UL
 static uint64_t histogram[STEPS * 40]; /* up to 2^45 ns, nine hours */
 static uint64_t samples, slowest;
 
 static void
 record(uint64_t ns)
 {
-    int shift = 0;
+    unsigned shift = 0;
     while (ns >> shift >= 2 * STEPS)
         ++shift;
-    size_t bucket = (size_t)shift * STEPS + (ns >> shift);
+    size_t bucket = shift * STEPS + (ns >> shift);
     size_t last = sizeof(histogram) / sizeof(histogram[0]) - 1;
     ++histogram[bucket < last ? bucket : last];
     ++samples;
@@ -405,7 +438,7 @@ quantile(unsigned permille)
         if (sum < rank || sum == 0)
             continue;
         unsigned shift = i < 2 * STEPS ? 0 : (unsigned)(i / STEPS) - 1;
-        double from = (double)((uint64_t)(i - shift * STEPS) << shift);
+        double from = (double)((i - shift * STEPS) << shift);
         double middle = from + (double)((1ULL << shift) - 1) / 2;
         return (middle < (double)slowest ? middle : (double)slowest) / 1e3;
     }
@@ -431,9 +464,10 @@ make_ring(void)
     uint32_t random = 40713;
     for (uint64_t i = 0; i < ring; ++i) {
         random = random * 1664525 + 1013904223;
-        char any = (char)(random >> 24);
-        char letter = "abcdefghijklmnopqrstuvwxyz ABCDE"[random >> 16 & 31];
-        lines[i] = (random >> 8 & 15) == 0 ? any : letter;
+        if ((random >> 8 & 15) == 0)
+            lines[i] = (char)(random >> 24);
+        else
+            lines[i] = "abcdefghijklmnopqrstuvwxyz ABCDE"[random >> 16 & 31];
         if (lines[i] == '\n')
             lines[i] = '\0';
         if (i % length == length - 1)
@@ -705,7 +739,9 @@ struct result {
     double seconds;        /* how long it was measured */
     uint64_t lines, bytes; /* that came back meanwhile */
     uint64_t late;         /* lines due that were not answered in the end either */
+    uint64_t unanswered;   /* bulk: bytes that were not */
     struct usage usage;    /* at the end; cpu is what was used meanwhile */
+    int cpu_known;         /* it is all that was used */
     double cpu_seconds;    /* the time that the processor times are counted over */
     uint64_t cpu_lines;    /* and the lines */
     double load_cpu;       /* our own share of a core */
@@ -800,12 +836,20 @@ static struct {
     struct usage usage;
 } before;
 
+/* A server that is not there any more has no figures. */
+static void
+look_at_server(struct usage *u)
+{
+    check_server();
+    if (server && usage_of(server, 0, u) == 0)
+        die("process %ld has ended", (long)server);
+}
+
 static void
 begin_timed(struct counter *counter)
 {
     uint64_t looked = now_ns();
-    if (server && usage_of(server, 0, &before.usage) == 0)
-        check_server();
+    look_at_server(&before.usage);
     if (counter)
         before.calls = counter_read(counter);
     phase = TIMED;
@@ -837,20 +881,23 @@ end_drain(struct result *r, struct counter *counter)
         r->calls = counter_read(counter) - before.calls;
     r->cpu_seconds = (double)(now_ns() - before.at) / 1e9;
     r->cpu_lines = lines_so_far() - before.lines;
-    if (server && usage_of(server, 0, &r->usage) == 0)
-        check_server();
+    look_at_server(&r->usage);
     r->usage.cpu -= before.usage.cpu;
+    /* In churn children end while it is measured; if nobody waits for them, what they
+     * used is in no sum. */
+    r->cpu_known = r->usage.cpu >= 0 &&
+                   !(opt.mode == CHURN && (before.usage.unwaited || r->usage.unwaited));
     total_bytes += answered;
 }
 
-/* The open loop gave up waiting: these lines were at least as slow as this. */
+/* We gave up waiting: these lines were at least as slow as this. */
 static uint64_t
 record_late(uint64_t now)
 {
     uint64_t late = 0;
+    double period = opt.rate > 0 ? 1e9 * (double)opt.active / opt.rate : 0;
     for (long i = opt.idle; i < opened; ++i) {
         struct conn *c = &conns[i];
-        double period = 1e9 * (double)opt.active / opt.rate;
         for (uint64_t k = c->got < c->allowed ? 0 : 1; k <= c->waiting; ++k) {
             uint64_t due = c->since + (uint64_t)((double)k * period);
             if (due < timed_from)
@@ -860,6 +907,17 @@ record_late(uint64_t now)
         }
     }
     return late;
+}
+
+/* The answers that are still missing when we have waited long enough for them.  A
+ * server with long queues, and ours, could take hours. */
+static void
+give_up(struct result *r, uint64_t now)
+{
+    if (opt.mode != BULK)
+        r->late = record_late(now);
+    for (long i = opt.idle; i < opened && opt.mode == BULK; ++i)
+        r->unanswered += conns[i].sent - conns[i].got;
 }
 
 /* Serves what is ready, waits for it until WAKE if nothing is. */
@@ -923,21 +981,22 @@ run(double warmup, double duration, struct counter *counter)
         }
         if (phase == TIMED && now >= turn) {
             end_timed(&r);
+            if (opt.rate > 0) /* what became due since the last time */
+                send_due(start, &next, now, turn);
             continue;
         }
-        if (phase == DRAIN) {
+        if (phase == DRAIN)
             wake = now + SECOND / 10;
-            if (opt.rate > 0 && now > turn + PATIENCE) {
-                r.late = record_late(now);
-                break;
-            }
-        }
         if (busy == 0)
             last_answer = now;
         if (now > last_answer + PATIENCE)
             die("%s: no answer for %d seconds, %llu of %ld connections wait for one",
                 where, (int)(PATIENCE / SECOND), (unsigned long long)busy, opt.active);
-        if (opt.rate > 0) {
+        if (phase == DRAIN && now > turn + PATIENCE) {
+            give_up(&r, now);
+            break;
+        }
+        if (opt.rate > 0 && phase != DRAIN) {
             uint64_t due = send_due(start, &next, now, phase == WARM ? UINT64_MAX : turn);
             wake = due < wake ? due : wake;
         }
@@ -987,17 +1046,19 @@ report_csv(const struct report *r)
     csv_number(spoken, quantile(990));
     csv_number(spoken, quantile(999));
     csv_number(spoken, (double)slowest / 1e3);
-    csv_number(opt.rate > 0, (double)t->late);
+    csv_number(opt.rate > 0 || t->late > 0, (double)t->late);
     csv_number(server > 0, t->usage.processes);
-    csv_number(server && t->cpu_lines, t->usage.cpu * 1e6 / (double)t->cpu_lines);
-    csv_number(server > 0, t->usage.cpu * 100 / t->cpu_seconds);
+    int known = server && t->cpu_known;
+    csv_number(known && t->cpu_lines, t->usage.cpu * 1e6 / (double)t->cpu_lines);
+    csv_number(known, t->usage.cpu * 100 / t->cpu_seconds);
     csv_number(r->counted_by && k->cpu_lines, (double)k->calls / (double)k->cpu_lines);
     csv_number(r->counted_by != NULL, (double)k->calls / k->cpu_seconds);
     printf(",%s", r->counted_by ? r->counted_by : "");
     csv_number(r->pss_kib >= 0, r->pss_kib);
     csv_number(r->rss_kib >= 0, r->rss_kib);
     csv_number(1, t->load_cpu * 100);
-    printf(",%llu\n", (unsigned long long)(total_bytes / (uint64_t)opt.length + probes));
+    uint64_t in_all = total_bytes / (uint64_t)opt.length + probes;
+    printf(",%llu\n", (unsigned long long)in_all);
 }
 
 static void
@@ -1015,13 +1076,14 @@ static int
 load_was_the_limit(const struct result *t)
 {
     return opt.rate == 0 && t->load_cpu > 0.95 &&
-           (!server || t->usage.cpu < 0.9 * t->cpu_seconds);
+           (!server || (t->cpu_known && t->usage.cpu < 0.9 * t->cpu_seconds));
 }
 
 static void
 report_line(const struct report *r)
 {
     const struct result *t = &r->timed, *k = &r->counted;
+    const char *next = isatty(STDOUT_FILENO) ? "\n  " : "; ";
     printf("%s %s, %ld active, %ld idle: ", opt.name, mode_names[opt.mode], opt.active,
            opt.idle);
     if (opt.active > 0)
@@ -1031,16 +1093,21 @@ report_line(const struct report *r)
     else
         printf("nobody spoke for %.1f s", t->seconds);
     if (samples > 0) {
-        print_time("; latency p50 ", quantile(500));
+        printf("%s", next);
+        print_time("latency p50 ", quantile(500));
         print_time(", p90 ", quantile(900));
         print_time(", p99 ", quantile(990));
         print_time(", p99.9 ", quantile(999));
         print_time(", max ", (double)slowest / 1e3);
     }
     if (server) {
-        printf("; server: %d process%s, CPU %.3g %%", t->usage.processes,
-               t->usage.processes == 1 ? "" : "es", t->usage.cpu * 100 / t->cpu_seconds);
-        if (t->cpu_lines > 0)
+        printf("%sserver: %d process%s, CPU ", next, t->usage.processes,
+               t->usage.processes == 1 ? "" : "es");
+        if (t->cpu_known)
+            printf("%.3g %%", t->usage.cpu * 100 / t->cpu_seconds);
+        else
+            printf("not known (its children end, and it does not wait for them)");
+        if (t->cpu_known && t->cpu_lines > 0)
             printf(", %.3g us/line", t->usage.cpu * 1e6 / (double)t->cpu_lines);
         if (r->counted_by && k->cpu_lines > 0)
             printf(", %.3g calls/line (%s)", (double)k->calls / (double)k->cpu_lines,
@@ -1051,11 +1118,19 @@ report_line(const struct report *r)
         if (r->pss_kib >= 0)
             printf(", %.3g KiB/connection", r->pss_kib);
     }
-    printf("; load: CPU %.0f %%\n", t->load_cpu * 100);
-    if (t->late > 0)
-        printf("  %llu lines were due and not answered %d seconds later: the server"
-               " cannot keep up with %g lines/s\n",
-               (unsigned long long)t->late, (int)(PATIENCE / SECOND), opt.rate);
+    printf("%sload: CPU %.0f %%\n", next, t->load_cpu * 100);
+    int patience = (int)(PATIENCE / SECOND);
+    if (t->late > 0 && opt.rate > 0)
+        printf("  %llu lines were due and not answered %d seconds later: the server, or"
+               " this load, cannot keep up with %.10g lines/s\n",
+               (unsigned long long)t->late, patience, opt.rate);
+    else if (t->late > 0)
+        printf("  %llu lines were not answered %d seconds after the end either\n",
+               (unsigned long long)t->late, patience);
+    if (t->unanswered > 0)
+        printf("  %llu bytes were not answered %d seconds after the end either: they are"
+               " in no figure\n",
+               (unsigned long long)t->unanswered, patience);
     if (load_was_the_limit(t))
         printf("  our own core was full and the server's was not: it may be faster than"
                " this\n");
@@ -1225,7 +1300,7 @@ main(int argc, char **argv)
             die("--cpu %ld: %s; this machine has %ld processors, the first is 0", opt.cpu,
                 strerror(errno), sysconf(_SC_NPROCESSORS_ONLN));
     }
-    struct usage empty, full;
+    struct usage empty = {0}, full;
     probe_or_die(0); /* what the first connection costs is not the price of a second */
     if (server && usage_of(server, 1, &empty) == 0)
         die("--pid %ld: there is no such process", (long)server);

@@ -14,12 +14,27 @@ teardown() {
     done
 }
 
-wait_until() { # COMMAND...: ten seconds at most
-    local deadline=$((SECONDS + 10))
-    until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
+# Waits until the command succeeds, $PATIENCE seconds at most (10); a status of 3
+# says that it never will.
+wait_until() { # COMMAND...
+    local deadline=$((SECONDS + ${PATIENCE:-10} + 1)) status
+    while [ "$SECONDS" -lt "$deadline" ]; do
+        status=0
+        "$@" || status=$?
+        case $status in
+            0) return 0 ;;
+            3) return 1 ;;
+        esac
         sleep 0.02
     done
+    return 1
+}
+
+cpu_time_of() { # PID...: hundredths of a second
+    local pid
+    for pid; do
+        cat "/proc/$pid/stat" 2>/dev/null || true
+    done | awk '{ sub(/^.*\) /, ""); sum += $12 + $13 } END { print sum + 0 }'
 }
 
 # A port on which nobody listens.  Somebody else could take it in the meantime;

@@ -53,10 +53,6 @@ unread() { # PORT: something has arrived that the reader has not taken
     [ "$(ss -Htn state established dport = ":$1" | awk '{ print $1 }')" -gt 0 ]
 }
 
-cpu_time() { # PID: hundredths of a second
-    awk '{ sub(/^.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"
-}
-
 prints_whatever_comes_first() { # READER
     start_reader "$1"
     echo "second speaks" >&6
@@ -92,9 +88,9 @@ prints_whatever_comes_first() { # READER
 cost_in_a_second() { # READER
     start_reader "$1"
     local before
-    before=$(cpu_time "$READER")
+    before=$(cpu_time_of "$READER")
     sleep 1
-    USED=$(($(cpu_time "$READER") - before))
+    USED=$(($(cpu_time_of "$READER") - before))
     STATE=$(ps -o state= -p "$READER")
     exec 5>&- 6>&-
 }

@@ -33,6 +33,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -49,7 +50,7 @@ typedef unsigned char byte;
 static struct {
     const char *address, *keep;
     int64_t port, at_least, clients, connections, seed, streams, only;
-    int64_t verbose, idle, hold, unread;
+    int64_t verbose, idle, hold, unread, first;
     int64_t patience, quiet, kill_after; // microseconds, as all times here
     struct sockaddr_storage to;          // address and port, ready for connect
     socklen_t to_len;
@@ -60,6 +61,7 @@ static struct {
          .connections = 16,
          .streams = 10000,
          .only = -1,
+         .first = -1,
          .patience = 5 * SECOND,
          .quiet = SECOND / 5,
          .kill_after = 2 * SECOND};
@@ -250,6 +252,19 @@ silence(void)
     return text;
 }
 
+/* Every byte renews the patience with a server, but not for ever: who says a byte now and
+ * then would never be done. */
+#define LIMIT (5 * opt.patience)
+
+static const char *
+too_slow(const char *what)
+{
+    static char text[80];
+    snprintf(text, sizeof text, "still %s after %g s: too slow", what,
+             (double)LIMIT / SECOND);
+    return text;
+}
+
 /* False: nothing happened until then. */
 static bool
 wait_for(int fd, short events, int64_t until)
@@ -363,8 +378,10 @@ static void
 send_all(struct conn *all, size_t n, struct conn *c, const byte *at, size_t len,
          int flags)
 {
-    int64_t until = now() + opt.patience;
+    int64_t until = now() + opt.patience, limit = now() + LIMIT;
     for (size_t done = 0; done < len;) {
+        if (now() > limit)
+            broken(c, NULL, 0, 0, "that the server goes on reading", too_slow("reading"));
         ssize_t sent = send(c->fd, at + done, len - done, flags);
         if (sent >= 0) {
             note_sent(c, at + done, (size_t)sent);
@@ -403,7 +420,7 @@ send_all(struct conn *all, size_t n, struct conn *c, const byte *at, size_t len,
 static void
 hear(struct conn *c, const byte *expect, size_t len)
 {
-    int64_t until = now() + opt.patience;
+    int64_t until = now() + opt.patience, limit = now() + LIMIT;
     c->unread = false;
     for (size_t heard = 0;;) {
         size_t n = least(c->in.len, len - heard), same = n;
@@ -418,6 +435,8 @@ hear(struct conn *c, const byte *expect, size_t len)
             return;
         if (c->ended)
             broken(c, expect, len, heard, NULL, c->ended);
+        if (now() > limit)
+            broken(c, expect, len, heard, NULL, too_slow("coming"));
         if (!wait_for(c->fd, c->out.len ? POLLIN | POLLOUT : POLLIN, until))
             broken(c, expect, len, heard, NULL, silence());
         ssize_t sent = c->out.len ? send(c->fd, c->out.at, c->out.len, 0) : 0;
@@ -518,9 +537,13 @@ static void
 send_until_stuck(struct conn *c)
 {
     const size_t bound = 64 << 20; // far more than all buffers on the way can hold
-    int64_t until = now() + opt.patience;
+    int64_t until = now() + opt.patience, limit = now() + LIMIT;
     c->unread = true;
     while (c->stuck < bound) {
+        if (now() > limit)
+            broken(c, NULL, 0, 0,
+                   "that the server stops reading from one who does not read",
+                   too_slow("reading"));
         size_t at = c->stuck % PERIOD;
         ssize_t n = send(c->fd, lines + at, least(PERIOD - at, bound - c->stuck), 0);
         if (n > 0) {
@@ -918,10 +941,15 @@ do_crowd(long n)
 static int
 do_churn(long n)
 {
-    int64_t start = now();
+    int64_t start = now(), limit = start + LIMIT;
     for (long i = 0; i < n; i++) {
         struct conn c = {.step = "one of many connects, asks and hears its answer"};
         char line[80];
+        if (now() > limit)
+            broken(&c, NULL, 0, 0, "a hundred such clients served, one after the other",
+                   too_slow("not done"));
+        if (i % 100 == 0)
+            limit = now() + LIMIT;
         crowd_line(line, sizeof line, i, 0);
         connect_now(&c, false);
         if (i % 10 == 5) { // goes with its answer unread, which resets the connection
@@ -1030,13 +1058,24 @@ do_flood(long seconds)
     waitpid(child, NULL, 0);
     printf("longest wait %.1f ms over %ld lines; %zu flooders moved %llu bytes",
            (double)longest / 1000, asked, n, (unsigned long long)f->moved);
-    if (f->wrong || f->lost)
-        printf("; %d got a wrong answer, %d were cut off", f->wrong, f->lost);
     putchar('\n');
     close(c.fd);
     free(flooders);
     free(c.in.at);
-    return 0;
+
+    /* Less than this fits into the buffers on the way: no flood has taken place. */
+    uint64_t at_least = (uint64_t)n * MAX_LINE;
+    if (!f->wrong && !f->lost && f->moved >= at_least)
+        return 0;
+    fflush(stdout);
+    fprintf(
+        stderr,
+        "step:     %zu clients send all they can, and %s\n"
+        "received: %d of them a wrong answer, %d were cut off; they moved %llu bytes\n"
+        "expected: right answers, nobody cut off, and %llu bytes at least\n",
+        n, opt.unread ? "do not read" : "read", f->wrong, f->lost,
+        (unsigned long long)f->moved, (unsigned long long)at_least);
+    return 1;
 }
 
 /* ---- fuzz: random streams, randomly cut, against the oracle ---------------------- */
@@ -1067,7 +1106,7 @@ struct slot { // a stream on its way
     bool connected;
     size_t line_start; // in what was sent
     size_t piece, got; // pieces begun, bytes that came and were right
-    int64_t send_at, read_at, settled_at, progress;
+    int64_t begun, send_at, read_at, settled_at, progress;
     enum { RUNNING, RIGHT, WRONG } verdict;
     const char *why;
     bool early; // it is wrong because something came before its newline was sent
@@ -1186,7 +1225,7 @@ slot_begin(struct slot *t)
     t->verdict = RUNNING;
     t->line_start = t->piece = t->got = 0;
     t->send_at = t->read_at = t->settled_at = 0;
-    t->progress = now();
+    t->begun = t->progress = now();
     t->c.half_closed = t->early = false;
     t->c.ended = NULL;
     t->c.in.len = t->c.sent = 0;
@@ -1276,6 +1315,8 @@ slot_turn(struct slot *t, short ready, int64_t time, int settle)
     }
     if (t->verdict == RUNNING && time - t->progress > opt.patience)
         slot_wrong(t, silence());
+    else if (t->verdict == RUNNING && time - t->begun > LIMIT)
+        slot_wrong(t, too_slow("coming"));
 }
 
 static void
@@ -1620,7 +1661,8 @@ do_free(void)
     int fd = socket(opt.to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
         bind(fd, (struct sockaddr *)&opt.to, opt.to_len) < 0 || listen(fd, 1) < 0)
-        die(1, "%s:%ld is not free: %s", opt.address, (long)opt.port, strerror(errno));
+        die(1, "%s:%ld is not free: %s%s", opt.address, (long)opt.port, strerror(errno),
+            errno == EADDRINUSE ? "; end what listens there (ss -ltnp shows it)" : "");
     close(fd);
     return 0;
 }
@@ -1678,24 +1720,73 @@ descendants(struct process **found)
     return ours;
 }
 
+/* What the command writes to its stdout or stderr, on its way to ours. */
+struct relay {
+    int from, to;
+    size_t left; // so many bytes are passed on yet, the rest is thrown away
+};
+static struct relay relays[] = {{.from = -1}, {.from = -1}};
+
+/* False: nothing is there now. */
+static bool
+pass_on(struct relay *r)
+{
+    byte buf[65536];
+    ssize_t n = r->from < 0 ? -1 : read(r->from, buf, sizeof buf);
+    if (n <= 0) {
+        if (n == 0) {
+            close(r->from);
+            r->from = -1;
+        }
+        return false;
+    }
+    size_t len = least((size_t)n, r->left);
+    r->left -= len;
+    for (size_t done = 0; done < len;) {
+        ssize_t written = write(r->to, buf + done, len - done);
+        if (written < 0)
+            break;
+        done += (size_t)written;
+    }
+    return true;
+}
+
+/* Waits for one of the signals, so long at most, and passes on output meanwhile. */
+static int
+next_signal(int signals, int64_t wait)
+{
+    for (int64_t until = now() + wait, left = wait; left > 0; left = until - now()) {
+        struct pollfd p[] = {{.fd = signals, .events = POLLIN},
+                             {.fd = relays[0].from, .events = POLLIN},
+                             {.fd = relays[1].from, .events = POLLIN}};
+        poll(p, 3, (int)((left + 999) / 1000));
+        for (int i = 0; i < 2; i++)
+            if (p[i + 1].revents)
+                pass_on(&relays[i]);
+        struct signalfd_siginfo info;
+        if (p[0].revents && read(signals, &info, sizeof info) == sizeof info)
+            return (int)info.ssi_signo;
+    }
+    return 0;
+}
+
 /*
  * A command that has ended well and left something running has put its server into
  * the background. Says so, waits until it ends or a signal comes, and passes SIGTERM
  * on to all of it.
  */
 static void
-guard_background(const sigset_t *watched)
+guard_background(int signals)
 {
     bool said = false;
-    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    next_signal(-1, SECOND / 10);
     while (waitpid(-1, NULL, WNOHANG) >= 0) {
         struct process *p;
         size_t n = descendants(&p);
         if (n > 0 && !said)
             fprintf(stderr, "guard: in the background: %d %s\n", p[0].pid, p[0].name);
         said = true;
-        int signal_nr =
-            sigtimedwait(watched, NULL, &(struct timespec){.tv_nsec = 50000000});
+        int signal_nr = next_signal(signals, SECOND / 20);
         bool told = signal_nr == SIGTERM || signal_nr == SIGINT;
         for (size_t i = 0; i < n && told; i++)
             kill(p[i].pid, SIGTERM);
@@ -1716,10 +1807,25 @@ do_guard(char **command)
     sigprocmask(SIG_BLOCK, &watched, &before);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) // orphans below become our children
         die(1, "PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
+    int signals = signalfd(-1, &watched, SFD_CLOEXEC), out[2], err[2];
+    if (signals < 0)
+        die(1, "signalfd: %s", strerror(errno));
+    bool relayed = opt.first >= 0;
+    if (relayed) {
+        if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 ||
+            fcntl(out[0], F_SETFL, O_NONBLOCK) < 0 ||
+            fcntl(err[0], F_SETFL, O_NONBLOCK) < 0)
+            die(1, "pipe: %s", strerror(errno));
+        relays[0] = (struct relay){out[0], STDOUT_FILENO, (size_t)opt.first};
+        relays[1] = (struct relay){err[0], STDERR_FILENO, (size_t)opt.first};
+    }
     pid_t me = getpid(), child = fork();
     if (child < 0)
         die(1, "fork: %s", strerror(errno));
     if (child == 0) {
+        if (relayed &&
+            (dup2(out[1], STDOUT_FILENO) < 0 || dup2(err[1], STDERR_FILENO) < 0))
+            _exit(1);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != me)
             _exit(1);             // the guard was gone already
@@ -1731,11 +1837,15 @@ do_guard(char **command)
         die(127, "%s: %s", command[0], strerror(errno));
     }
 
+    if (relayed) {
+        close(out[1]);
+        close(err[1]);
+    }
+
     int status = -1, result;
     int64_t deadline = 0;
     while (status < 0 && (!deadline || now() < deadline)) {
-        struct timespec tick = {.tv_nsec = 50000000};
-        int signal_nr = sigtimedwait(&watched, NULL, &tick);
+        int signal_nr = next_signal(signals, SECOND / 20);
         if (signal_nr == SIGTERM || signal_nr == SIGINT) {
             kill(child, signal_nr);
             if (!deadline)
@@ -1747,7 +1857,7 @@ do_guard(char **command)
     }
 
     if (status == 0 && !deadline)
-        guard_background(&watched);
+        guard_background(signals);
 
     /* Those who were told to go just now are given a moment before they are named. */
     bool by_itself = status >= 0;
@@ -1767,8 +1877,11 @@ do_guard(char **command)
         for (size_t i = 0; i < n && named; i++)
             kill(p[i].pid, SIGKILL);
         free(p);
-        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        next_signal(-1, 2000);
     }
+    for (int i = 0; i < 2; i++)
+        while (pass_on(&relays[i]))
+            ;
     if (!by_itself)
         return 124;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -1814,10 +1927,12 @@ static const char help[] =
     "oracle                        filters stdin to stdout: what fuzz expects\n"
     "wait [SECONDS]                until the port accepts a connection\n"
     "free                          is the port free to listen on?\n"
-    "guard [-k MS] -- COMMAND...   runs COMMAND, passes on SIGTERM and SIGINT, and "
-    "kills\n"
-    "    all that is left of it when it has ended, or MS (2000) after the signal (then\n"
-    "    exit status 124)\n"
+    "guard [-k MS] [--first BYTES] -- COMMAND...   runs COMMAND, passes on SIGTERM and\n"
+    "    SIGINT, and kills all that is left of it when it has ended, or MS (2000) after "
+    "the\n"
+    "    signal (then exit status 124). --first: of what it prints, to stdout and to "
+    "stderr,\n"
+    "    so much is passed on, and the rest thrown away.\n"
     "    rot13-client guard -- ./my-server\n";
 
 static double
@@ -1878,6 +1993,7 @@ static const struct {
     {'O', "only", &opt.only, 1, 0, 9e15},
     {'c', "connections", &opt.connections, 1, 1, 1000},
     {'k', "kill-after", &opt.kill_after, 1000, 0, 1e6},
+    {'F', "first", &opt.first, 1, 0, 1e9},
 };
 #define OPTIONS (sizeof options / sizeof *options)
 

@@ -1,7 +1,7 @@
 # What the rules' tests share: the server under test, started before each test
 # and stopped after it.  Bash, for bats.
 #
-#   SERVER    the command to test, given to sh
+#   SERVER    the command to test, given to bash: see tests/check
 #   OURS      not empty: a stage of this project; its exit status is checked
 #             after every test, and its "listening on" line is waited for
 #   PATIENCE  seconds to wait for what must come (20)
@@ -14,6 +14,8 @@ CROWD=${CROWD:-1000}
 SLOW=${SLOW:-1}
 PATIENCE=${PATIENCE:-$((20 * SLOW))}
 CLIENT=$BATS_TEST_DIRNAME/../rot13-client
+# shellcheck source=tests/processes.bash
+. "${BASH_SOURCE[0]%/*}/processes.bash"
 
 client() { # SUBCOMMAND ARGUMENT...
     local subcommand=$1
@@ -54,18 +56,22 @@ start_server() { # [DESCRIPTORS]
     : >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"
     (
         if [ -n "${1-}" ]; then ulimit -n "$1" || exit 1; fi
-        exec "$CLIENT" guard -k 5000 -- sh -c "exec $SERVER"
+        exec "$CLIENT" guard -k 5000 --first 1000000 -- bash -c "$SERVER"
     ) >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- 4>&- &
     GUARD=$!
     wait_until listening || {
-        echo "nothing listens on 127.0.0.1:40713 after $PATIENCE s; the command printed:"
+        if kill -0 "$GUARD" 2>/dev/null; then
+            echo "nothing listens on 127.0.0.1:40713 after $PATIENCE s; the command printed:"
+        else
+            echo "the command ended before it listened on 127.0.0.1:40713; it printed:"
+        fi
         show_output
         return 1
     }
 }
 
 listening() {
-    kill -0 "$GUARD" 2>/dev/null || return 2
+    kill -0 "$GUARD" 2>/dev/null || return 3
     if [ -n "${OURS-}" ]; then
         grep -q 'listening on' "$BATS_TEST_TMPDIR/out" || return 1
     else
@@ -73,34 +79,21 @@ listening() {
     fi
 }
 
-# Waits until the command succeeds, $PATIENCE seconds at most; a status of 2
-# says that it never will.
-wait_until() { # COMMAND...
-    local deadline=$((SECONDS + PATIENCE + 1)) status
-    while [ "$SECONDS" -lt "$deadline" ]; do
-        status=0
-        "$@" || status=$?
-        case $status in
-            0) return 0 ;;
-            2) return 1 ;;
-        esac
-        sleep 0.02
-    done
-    return 1
-}
-
 show_output() {
-    head -c 2000 "$BATS_TEST_TMPDIR/out"
-    head -c 2000 "$BATS_TEST_TMPDIR/err"
+    head -c 2000 "$BATS_TEST_TMPDIR/out" | cut -c 1-200
+    head -c 2000 "$BATS_TEST_TMPDIR/err" | cut -c 1-200
 }
 
-# Stops the server with SIGNAL (TERM) and leaves its exit status in $STATUS:
-# 124 if it had to be killed.
+# Stops the server with SIGNAL (TERM) and leaves its exit status in $STATUS, 124 if it
+# had to be killed, and how many milliseconds it took in $TOOK.
 # shellcheck disable=SC2120 # the rules call it with a signal
 stop_server() { # [SIGNAL]
+    local start=${EPOCHREALTIME//[!0-9]/}
     STATUS=0
     kill -"${1:-TERM}" "$GUARD" 2>/dev/null || true
     wait "$GUARD" || STATUS=$?
+    # shellcheck disable=SC2034 # for the rules
+    TOOK=$(((${EPOCHREALTIME//[!0-9]/} - start) / 1000))
     GUARD=
 }
 
@@ -167,10 +160,8 @@ memory() { # KiB that it has written to: unlike Pss, nothing shared with others 
 }
 
 cpu_time() { # hundredths of a second
-    local pid
-    for pid in $(descendants "$GUARD"); do
-        cat "/proc/$pid/stat" 2>/dev/null || true
-    done | awk '{ sub(/^.*\) /, ""); sum += $12 + $13 } END { print sum + 0 }'
+    # shellcheck disable=SC2046 # several numbers
+    cpu_time_of $(descendants "$GUARD")
 }
 
 its_memory_is_its_own() {

@@ -1,6 +1,6 @@
 # What the tests need to know of each server of this project.  Bash.
 
-set_stage() { # NN: exports SERVER and what goes with it
+set_stage() { # NN: exports PROGRAM, the file; SERVER, the command; and what goes with them
     local top
     top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     case $1 in
@@ -11,8 +11,9 @@ set_stage() { # NN: exports SERVER and what goes with it
         06) STAGE_DIR=06-bufferevents ;;
         *) return 1 ;;
     esac
-    # WRAP runs the server under something: valgrind, say.
-    export OURS=1 SERVER="${WRAP:+$WRAP }$top/$STAGE_DIR/${STAGE_DIR#??-}"
+    export OURS=1 PROGRAM=$top/$STAGE_DIR/${STAGE_DIR#??-} SERVER
+    # WRAP runs the server under something: valgrind, say. Quoted for a folder with a blank.
+    SERVER="${WRAP:+$WRAP }$(printf %q "$PROGRAM")"
     export BATS_TEST_NAME_PREFIX="$STAGE_DIR: " CROWD=${CROWD-} SPINS=
     export IDLE_COST="no processor time"
     if [ "$1" = 03 ]; then SPINS=1 IDLE_COST="a whole core"; fi

@@ -772,7 +772,8 @@ function description(    n, p, k, i, s, list, part) {
 
 # ======================= text =======================
 
-function draw_text(    i, j, k, n, at, s, key, who_is, again) {
+# A line is 80 columns wide: time, who, the call, and how long it took.
+function draw_text(    i, j, k, n, at, s, key, again, wide, room) {
     # In order of time; each list is nearly sorted already.
     n = 0
     for (i = 1; i <= n_calls; i++) {
@@ -783,7 +784,11 @@ function draw_text(    i, j, k, n, at, s, key, who_is, again) {
             order[j + 1] = order[j]
         order[j + 1] = i
     }
-    printf "%8s  %-20s\n", "ms", ""
+    for (i = 1; i <= n_rows; i++)
+        if (length(row_name[row[i]]) > wide)
+            wide = length(row_name[row[i]])
+    room = 80 - 8 - 2 - wide - 2 - 1 - 9
+    printf "%8s\n", "ms"
     for (i = 1; i <= n; i = j) {
         k = order[i]
         at = start[k] - scene_start
@@ -798,15 +803,19 @@ function draw_text(    i, j, k, n, at, s, key, who_is, again) {
         for (j = i + 1; j <= n && side[order[j]] == "program" && \
             folded(order[j]) == key; j++)
             again++
-        who_is = row_name[actor[k]]
         if (look[k] == "vain" && again > 1)
             s = sprintf(W["vain run"], again)
-        else
-            s = shown(k) outcome(k) (peer[k] == "" ? "" : "  " peer[k]) \
-                (bytes[k] > 0 ? " " quoted(k, 40) : "") (again > 1 ? "  x " again : "")
-        printf "%8.2f  %20s  %-50s %s\n", at, who_is, s, \
-            (finish[order[j - 1]] > to ? "     ..." : \
-            sprintf("%8.2f ms", finish[order[j - 1]] - start[k]))
+        else {
+            s = shown(k) outcome(k) (peer[k] == "" ? "" : "  " peer[k])
+            if (bytes[k] > 0) # as much as there is room for, with quotes, and ... after them
+                s = s " " quoted(k, room - length(s) - 6)
+            s = s (again > 1 ? "  x " again : "")
+        }
+        # Some awks count bytes, two for a multiplication sign.
+        printf "%8.2f  %" wide "s  %-" (room + (s ~ /×/) * (length("×") - 1)) "s %s\n", \
+            at, row_name[actor[k]], s, \
+            (finish[order[j - 1]] > to ? "   ..." : \
+            sprintf("%6.2f ms", finish[order[j - 1]] - start[k]))
     }
     s = sum_up()
     gsub(/<[^>]*>/, "", s)
@@ -827,7 +836,7 @@ function deed(i) {
     if (call[i] == "close")
         return "closes"
     if (bytes[i] > 0)
-        return (way[i] == "out" ? "sends " : "hears ") quoted(i, 60)
+        return (way[i] == "out" ? "sends " : "hears ") quoted(i, 48)
     return ""
 }
 

@@ -5,10 +5,10 @@ bats_load_library bats-support
 bats_load_library bats-assert
 load ../processes.bash
 
-SERVER_NAME=${SERVER##*/}
+SERVER_NAME=${PROGRAM##*/}
 
 start() { # ARGUMENT...: leaves the line that it prints in $LINE
-    "$SERVER" "$@" >"$BATS_TEST_TMPDIR/out" 3>&- &
+    "$PROGRAM" "$@" >"$BATS_TEST_TMPDIR/out" 3>&- &
     started $!
     wait_until grep -q . "$BATS_TEST_TMPDIR/out"
     LINE=$(cat "$BATS_TEST_TMPDIR/out")
@@ -57,7 +57,7 @@ line_is() { # ADDRESS:PORT
     local arguments
     for arguments in "x" "-1" "65536" "999999" "40713x" "''" "' 40713'" "--help" \
         "40713 localhost" "40713 300.0.0.1" "40713 ''" "40713 127.0.0.1 more"; do
-        eval "run timeout 5 '$SERVER' $arguments"
+        eval "run timeout 5 '$PROGRAM' $arguments"
         assert_equal "$arguments: $status, ${#lines[@]} line" "$arguments: 2, 1 line"
         assert_output --partial "usage: $SERVER_NAME [PORT [ADDRESS]]"
     done
@@ -65,7 +65,7 @@ line_is() { # ADDRESS:PORT
 
 @test "a taken port: the line says how to choose another" {
     start
-    run --separate-stderr timeout 5 "$SERVER"
+    run --separate-stderr timeout 5 "$PROGRAM"
     assert_failure 1
     assert_equal "$output" ""
     # The reason is in the C library's words: glibc's or musl's.
@@ -74,7 +74,7 @@ line_is() { # ADDRESS:PORT
 }
 
 @test "an address that is not this machine's: one line, exit status 1" {
-    run timeout 5 "$SERVER" 40713 192.0.2.1
+    run timeout 5 "$PROGRAM" 40713 192.0.2.1
     assert_failure 1
     assert_equal "${#lines[@]}" 1
     assert_output --regexp "^$SERVER_NAME: cannot listen on 192.0.2.1:40713: .*(assign|[Aa]ddress)"
@@ -82,14 +82,14 @@ line_is() { # ADDRESS:PORT
 
 @test "a stdout that cannot be written to: one line, exit status 1" {
     [ -e /dev/full ] || skip "no /dev/full on this machine"
-    run timeout 5 sh -c "'$SERVER' >/dev/full"
+    run timeout 5 sh -c "'$PROGRAM' >/dev/full"
     assert_failure 1
     assert_output "$SERVER_NAME: cannot start: No space left on device"
 }
 
 @test "stopped by Ctrl-C, make run ends without an error line" {
     [ -z "${SLOW-}" ] || skip "the server is run under something, make run would not"
-    run timeout -k 5 -s INT 1 make --no-print-directory -C "$(dirname "$SERVER")" run
+    run timeout -k 5 -s INT 1 make --no-print-directory -C "$(dirname "$PROGRAM")" run
     refute_output --partial "Error"
     assert_line --partial "listening on 127.0.0.1:40713"
     assert_line --partial "nc 127.0.0.1 40713"

@@ -17,6 +17,10 @@ load ../server.bash
     done
 }
 
+end_of_input_is_there() {
+    ss -Htn state close-wait sport = :40713 | grep -q .
+}
+
 @test "rule 3: a line and the end of input that are there together" {
     start_server
     # The server is stopped while the client speaks, or it could be quick enough to
@@ -27,7 +31,7 @@ load ../server.bash
     kill -STOP $stopped
     play 'A connects' 'A sends Hello\n' 'A half-closes' 'A hears Uryyb\n' 'A hears the end' &
     local player=$!
-    sleep 0.3
+    wait_until end_of_input_is_there
     # shellcheck disable=SC2086
     kill -CONT $stopped
     wait "$player"

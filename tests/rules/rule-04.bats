@@ -17,6 +17,7 @@ load ../server.bash
 # for the answer, pauses for 5 ms, and asks again: 400 times if nothing delays it.
 flood() { # ARGUMENT...
     local result lines
+    # That the flood was one, and everybody in it got right answers, is in its status.
     result=$(client flood $((2 * SLOW)) -n 4 "$@")
     echo "# $result" >&3
     lines=${result#*over }

@@ -5,6 +5,11 @@
 
 load ../server.bash
 
+# A few buffers of MAX_LINE for each client. Another language may take memory in bigger pieces.
+most() {
+    if [ -n "${OURS-}" ]; then echo 512; else echo 4096; fi
+}
+
 watch_memory() { # PID BEFORE: while that one runs; the most that it grew is left in $GREW
     local grown
     GREW=0
@@ -26,7 +31,7 @@ watch_memory() { # PID BEFORE: while that one runs; the most that it grew is lef
     watch_memory $! "$before"
     wait $!
     echo "# memory grew by $GREW KiB for three clients that never read" >&3
-    expect_at_most "three clients sent and never read; memory grew by (KiB)" "$GREW" 4096
+    expect_at_most "three clients sent and never read; memory grew by (KiB)" "$GREW" "$(most)"
 }
 
 @test "rule 5: a line that does not end is not kept whole" {
@@ -40,7 +45,7 @@ watch_memory() { # PID BEFORE: while that one runs; the most that it grew is lef
         >"$BATS_TEST_TMPDIR/scene" 2>&1 &
     watch_memory $! "$before"
     wait $! || true
-    expect_at_most "sent 20 MB of a line; memory grew by (KiB)" "$GREW" 4096
+    expect_at_most "sent 20 MB of a line; memory grew by (KiB)" "$GREW" "$(most)"
 }
 
 @test "rule 5: what waited is all there when the client reads on" {

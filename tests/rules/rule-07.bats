@@ -26,7 +26,7 @@ hold_start() { # ARGUMENT...
 }
 
 held() {
-    kill -0 "$HELD" 2>/dev/null || return 2
+    kill -0 "$HELD" 2>/dev/null || return 3
     grep -q holding "$BATS_TEST_TMPDIR/crowd" || return 1
 }
 

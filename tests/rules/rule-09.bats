@@ -8,7 +8,7 @@ load ../server.bash
 @test "rule 9: a port that is taken is told in one line, exit status 1" {
     start_server
     local status=0
-    timeout -k 1 "$PATIENCE" sh -c "exec $SERVER" >"$BATS_TEST_TMPDIR/out2" \
+    timeout -k 1 "$PATIENCE" bash -c "$SERVER" >"$BATS_TEST_TMPDIR/out2" \
         2>"$BATS_TEST_TMPDIR/err2" 3>&- || status=$?
     expect "started twice; exit status of the second (124: it hangs)" "$status" 1
     expect "started twice; lines on stderr" "$(wc -l <"$BATS_TEST_TMPDIR/err2")" 1

@@ -173,6 +173,37 @@ C
     assert_output --partial "was ended by signal 6"
 }
 
+# script NAME: an executable of what stands on standard input, in $server
+script() {
+    server=$BATS_TEST_TMPDIR/$1
+    cat >"$server"
+    chmod +x "$server"
+}
+
+@test "a server that puts itself into the background is an error, and does not stay behind" {
+    for command in "setsid bench/floor" "bench/floor & sleep 0.4"; do
+        run "$load" -w 0.1 -d 5 -s "$command" rtt
+        assert_failure 1
+        assert_output --partial "it has to stay in the foreground"
+        port_is_free
+    done
+    # One whose command ends only while it is measured.
+    run "$load" -w 0.1 -d 1 -s "bench/floor & sleep 0.7" rtt
+    assert_failure 1
+    assert_output --partial "it has to stay in the foreground"
+    port_is_free
+}
+
+@test "a process that is measured and ends is an error" {
+    start_floor
+    sleep 0.6 3>&- &
+    local pid=$!
+    background="$background $pid"
+    run "$load" -w 0.1 -d 1 --pid "$pid" rtt
+    assert_failure 1
+    assert_output --partial "process $pid has ended"
+}
+
 # ---- what is there is counted
 
 @test "it counts as many lines as the server sees" {
@@ -230,12 +261,45 @@ void instead(char *buf, size_t len)
     while ((now.tv_sec - start.tv_sec) * 1000000000 + now.tv_nsec - start.tv_nsec < 10000000);
 }'
     variant burner bench/floor.c rot13 <<<"$burn"
-    measure -s "$server" rtt
+    # Without warm-up, so that no line was begun before, and burnt a part of it there.
+    measure -w 0 -s "$server" rtt
     between 10000 "$(column cpu_us_per_line)" 15000
     # Also when it was burnt by children that have ended meanwhile.
     variant forker 02-fork-server/fork-server.c rot13 <<<"$burn"
-    measure -d 1 -s "$server" churn
+    measure -w 0 -d 1 -s "$server" churn
     between 10000 "$(column cpu_us_per_line)" 18000
+}
+
+@test "processor time of children that nobody waits for is not known" {
+    variant careless bench/floor.c accept <<'C'
+#include "rot13.h"
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int instead(int listener, struct sockaddr *address, socklen_t *len);
+int instead(int listener, struct sockaddr *address, socklen_t *len)
+{
+    char buf[1000];
+    int fd = accept(listener, address, len);
+    signal(SIGCHLD, SIG_IGN);
+    if (fork() == 0) {
+        for (ssize_t n; (n = recv(fd, buf, sizeof(buf), 0)) > 0;) {
+            rot13(buf, (size_t)n);
+            send(fd, buf, (size_t)n, 0);
+        }
+        _exit(0);
+    }
+    close(fd);
+    return 0; /* /dev/null, for which epoll does nothing */
+}
+C
+    measure -s "$server" -a 4 churn
+    assert_equal "$(column cpu_us_per_line)" ""
+    assert_equal "$(column cpu_percent)" ""
+    measure -s "$server" -a 4 rtt
+    assert [ -n "$(column cpu_us_per_line)" ]
+    run "$load" -w 0 -d 0.2 -s "$server" -a 4 churn
+    assert_output --partial "CPU not known"
 }
 
 @test "processor time and lines of a server that nobody speaks to: none" {
@@ -305,7 +369,47 @@ stall() {
     start_floor
     run "$load" -w 0 -d 0.2 -r 10000000 -a 1 rtt
     assert_success
-    assert_output --regexp 'lines were due and not answered .* cannot keep up'
+    assert_output --regexp 'lines were due and not answered .* the server, or this load, cannot keep up'
+}
+
+@test "the open loop sleeps while it waits for the last answers" {
+    start_floor
+    (
+        "$load" -w 0 -d 0.4 -r 200 -a 4 rtt
+        times >"$BATS_TEST_TMPDIR/times"
+    ) >"$BATS_TEST_TMPDIR/report" 3>&- &
+    local pid=$!
+    background="$background $pid"
+    sleep 0.3
+    kill -STOP "$floor"
+    sleep 3
+    kill -CONT "$floor"
+    wait $pid
+    # The second line is that of the children: user, system.
+    run awk -F '[ms ]+' 'NR == 2 { print $1 * 60 + $2 + $3 * 60 + $4 }' "$BATS_TEST_TMPDIR/times"
+    between 0 "$output" 1
+}
+
+@test "who does not get the last answers does not wait for them for ever" {
+    # 64 KiB in a second: what the buffers on the way hold takes many of them.
+    variant slow bench/floor.c rot13 <<'C'
+#define _GNU_SOURCE
+#include "rot13.h"
+#include <unistd.h>
+void instead(char *buf, size_t len);
+void instead(char *buf, size_t len)
+{
+    usleep((unsigned)len * 15);
+    rot13(buf, len);
+}
+C
+    run timeout 15 "$load" -w 0 -d 0.5 -s "$server" bulk
+    assert_success
+    assert_output --regexp '[0-9]+ bytes were not answered'
+    run timeout 15 "$load" -w 0 -d 0.5 -l 100000 -a 20 -s "$server" rtt
+    assert_success
+    assert_output --regexp '[0-9]+ lines were not answered'
+    port_is_free
 }
 
 # ---- the report and the command line
@@ -418,6 +522,39 @@ SH
     assert_failure 1
     assert_output --regexp "yours, stream: .*wrong byte"
     assert_output --regexp "MB/s, streamed +[0-9.]+ +-"
+    # One that breaks at all of them, for one reason: a line, with what it said at the end.
+    script mortal <<SH
+#!/bin/sh
+if [ -e "$BATS_TEST_TMPDIR/ran" ]; then
+    echo "out of order" >&2
+    exit 3
+fi
+touch "$BATS_TEST_TMPDIR/ran"
+exec bench/floor
+SH
+    STAGES='' SERVER="$server" REPEAT=1 run bench/compare
+    assert_failure 1
+    assert_line "yours, idle, calls, one, hundred, crowd, stream, churn: the server, yours, ended with exit status 3; it said: out of order"
+    # One that does not start is told at once.
+    STAGES='' SERVER=./nope REPEAT=1 run bench/compare
+    assert_failure 1
+    assert_output --regexp '^compare: yours: the server, yours, ended with exit status 127; it said: .*/?nope: not found$'
+    # One that somebody else starts is out of our reach, but not out of sight.
+    script elsewhere <<SH
+#!/bin/sh
+touch "$BATS_TEST_TMPDIR/go"
+exec sleep 60
+SH
+    (
+        until [ -e "$BATS_TEST_TMPDIR/go" ]; do sleep 0.02; done
+        exec bench/floor
+    ) >/dev/null 2>&1 3>&- &
+    background="$background $!"
+    STAGES='' SERVER="$server" REPEAT=1 run bench/compare
+    assert_failure 1
+    assert_output --partial "still listens on port 40713"
+    kill $!
+    wait $! || true
     STAGES=07 run bench/compare
     assert_failure 2
     assert_equal "$(ls "$TMPDIR")" ""

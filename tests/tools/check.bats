@@ -3,6 +3,7 @@
 
 bats_load_library bats-support
 bats_load_library bats-assert
+load ../processes.bash
 
 CHECK=$BATS_TEST_DIRNAME/../check
 CLIENT=$BATS_TEST_DIRNAME/../rot13-client
@@ -11,10 +12,27 @@ setup() {
     # A mark by which to find again what a test has started.
     MARK=$BATS_TEST_TMPDIR/mark
     ln -s "$(command -v nc)" "$MARK"
+    RIGHT=$BATS_TEST_TMPDIR/right
+    ln -s "$BATS_TEST_DIRNAME/../../04-select-server/select-server" "$RIGHT"
 }
 
-check() { # SERVER [RULES]
-    run env -u STAGE SERVER="$1" RULES="${2-2}" PATIENCE=1 "$CHECK" 3>&-
+# Makes a script of it and prints its name.
+script() { # TEXT
+    printf '#!/bin/sh\n%s\n' "$1" >"$BATS_TEST_TMPDIR/script"
+    chmod +x "$BATS_TEST_TMPDIR/script"
+    echo "$BATS_TEST_TMPDIR/script"
+}
+
+port_is_taken() {
+    ! "$CLIENT" free 2>/dev/null
+}
+
+nothing_runs() {
+    ! pgrep -f "$BATS_TEST_TMPDIR" >/dev/null
+}
+
+check() { # SERVER [RULES [PATIENCE]]
+    run env -u STAGE SERVER="$1" RULES="${2-2}" PATIENCE="${3-1}" "$CHECK" 3>&-
 }
 
 teardown() {
@@ -24,10 +42,31 @@ teardown() {
 }
 
 @test "check: a command that does not listen is told, with what it printed" {
-    check "echo I am broken; exec sleep 100"
+    check "echo I am broken; printf '%1000s'; exec sleep 100"
     assert_failure 1
-    assert_line "check: after 1 s nothing listens on 127.0.0.1:40713; 'echo I am broken; exec sleep 100' printed:"
+    assert_line --index 0 "checking echo I am broken; printf '%1000s'; exec sleep 100"
+    assert_line --index 1 "check: after 1 s nothing listens on 127.0.0.1:40713; it printed:"
     assert_line "I am broken"
+    [ "${#output}" -lt 500 ] || fail "${#output} characters of output"
+}
+
+@test "check: a command that ends is told at once" {
+    local start=$SECONDS
+    run env -u STAGE SERVER=./nothere PATIENCE=60 "$CHECK" 3>&-
+    assert_failure 1
+    assert_line "check: it ended with status 127 before it listened on 127.0.0.1:40713; it printed:"
+    assert_line --partial "./nothere: No such file or directory"
+    run env -u STAGE SERVER=false PATIENCE=60 "$CHECK" 3>&-
+    assert_failure 1
+    assert_line "check: it ended with status 1 before it listened on 127.0.0.1:40713, and it printed nothing"
+    [ $((SECONDS - start)) -lt 30 ] || fail "it took $((SECONDS - start)) s"
+}
+
+@test "check: a command may be what people type" {
+    check "cd '$BATS_TEST_TMPDIR' && ./right" 2,8,9
+    assert_success
+    check "A=1 B=2 $RIGHT" 2,8,9
+    assert_success
 }
 
 @test "check: what was sent, what came back, what was expected, why, and where to read" {
@@ -49,21 +88,87 @@ teardown() {
     [ $((SECONDS - start)) -lt 200 ] || fail "it took $((SECONDS - start)) s"
 }
 
-@test "check: a server that ignores SIGTERM is killed, with all that it started" {
-    check "trap '' TERM; $MARK -lk 127.0.0.1 40713 & while :; do sleep 1; done"
+# Answers every line, a fifth of a second after the one before.
+slow_server() {
+    command -v python3 >/dev/null || skip "no python3 on this machine"
+    cat >"$BATS_TEST_TMPDIR/slow.py" <<'END'
+import codecs, socket, threading, time
+
+def serve(client):
+    for line in client.makefile('rb'):
+        time.sleep(0.2)
+        client.sendall(codecs.encode(line.decode('latin-1'), 'rot13').encode('latin-1'))
+    client.close()
+
+listener = socket.create_server(('127.0.0.1', 40713))
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],)).start()
+END
+    # The interpreter itself: what is in the PATH may be a script that looks for it.
+    SLOW_SERVER="$(python3 -c 'import sys; print(sys.executable)') -IS $BATS_TEST_TMPDIR/slow.py"
+}
+
+@test "check: a server that is slow costs each rule seconds, and the report says so" {
+    slow_server
+    check "$SLOW_SERVER" 3 3
     assert_failure 1
+    assert_line "rule  3  BROKEN   Half-close is honoured"
+    assert_line "    step:     A hears 10000 times 123456789\\n"
+    assert_line --partial "still coming after 15 s: too slow"
+}
+
+@test "check: a rule of many steps, each of them slow, costs seconds too" {
+    slow_server
+    check "$SLOW_SERVER" 8 3
+    assert_failure 1
+    assert_line "rule  8  BROKEN   Nothing is left behind"
+    assert_line "    test:     after a thousand connections all is as before"
+    assert_line "    received: still not done after 15 s: too slow"
+}
+
+@test "check: a server that ignores SIGTERM is killed, with all that it started" {
+    check "$(script "trap '' TERM; '$RIGHT' & while :; do sleep 1; done")" 8
+    assert_failure 1
+    assert_line "rule  8  BROKEN   Nothing is left behind"
+    assert_line --partial "SIGTERM ends it cleanly"
+    assert_line --partial "received: 124"
+}
+
+@test "check: a server that takes its time to end breaks rule 8" {
+    check "$(script "trap 'sleep 3; kill \$!; wait; exit 0' TERM INT; '$RIGHT' & wait")" 8
+    assert_failure 1
+    assert_line --regexp "received: [3-4][0-9]{3}$"
+    assert_line --partial "expected: at most 2000"
+}
+
+# The most that a check takes on the disk meanwhile is left in $LARGEST (KiB).
+watch_disk() { # PID
+    local now
+    LARGEST=0
+    while kill -0 "$1" 2>/dev/null; do
+        now=$(du -sk "$TMPDIR" 2>/dev/null | cut -f 1) || true
+        if [ "${now:-0}" -gt "$LARGEST" ]; then LARGEST=$now; fi
+        sleep 0.1
+    done
 }
 
 @test "check: a server that prints without end is no trouble" {
-    check "yes $MARK & exec $MARK -lk 127.0.0.1 40713"
-    assert_failure 1
-    [ "${#output}" -lt 10000 ] || fail "${#output} characters of output"
+    export TMPDIR=$BATS_TEST_TMPDIR/tmp
+    mkdir "$TMPDIR"
+    local status=0
+    env -u STAGE SERVER="$(script "yes $MARK & exec '$RIGHT'")" RULES=2 PATIENCE=3 "$CHECK" \
+        >"$BATS_TEST_TMPDIR/output" 2>&1 3>&- &
+    watch_disk $!
+    wait $! || status=$?
+    cat "$BATS_TEST_TMPDIR/output"
+    assert_equal "$status" 0
+    [ "$LARGEST" -gt 1000 ] || fail "it did not print"
+    [ "$LARGEST" -lt 20000 ] || fail "$LARGEST KiB on the disk"
+    [ "$(wc -c <"$BATS_TEST_TMPDIR/output")" -lt 10000 ] || fail "too much output"
 }
 
 @test "check: a server in the background: its exit cannot be judged, which is said" {
-    local stage=$BATS_TEST_DIRNAME/../../04-select-server/select-server
-    ln -s "$stage" "$BATS_TEST_TMPDIR/server"
-    check "setsid $BATS_TEST_TMPDIR/server & sleep 0.1" 2,8
+    check "setsid $RIGHT & sleep 0.1" 2,8
     assert_failure 1
     assert_line "rule  2  kept     A line at a time"
     assert_line "rule  8  skipped  Nothing is left behind"
@@ -74,6 +179,7 @@ teardown() {
 @test "check: a right server, and only the rules that were asked for" {
     run env -u SERVER STAGE=04 RULES=2,10 "$CHECK" 3>&-
     assert_success
+    assert_line --index 0 "checking 04-select-server"
     assert_line "rule  2  kept     A line at a time"
     assert_line "rule 10  kept     Safe by default"
     assert_line "2 kept, 0 broken, 0 skipped"
@@ -90,28 +196,48 @@ teardown() {
     run env -u STAGE SERVER=x RULES=2,11 "$CHECK"
     assert_failure 2
     assert_output "check: no rule '11'; there are 1 to 10, as in RULES=2,3"
+    run env -u STAGE SERVER=x RULES=, "$CHECK"
+    assert_failure 2
+    assert_output "check: no rule in RULES=','; there are 1 to 10, as in RULES=2,3"
+    run env STAGE=04 SERVER=./mine "$CHECK"
+    assert_failure 2
+    assert_output "check: STAGE=04 or SERVER=./mine? one of them, not both"
+    run env -u STAGE SERVER=x PATIENCE=soon "$CHECK"
+    assert_failure 2
+    assert_output "check: PATIENCE is in whole seconds, as in PATIENCE=5, not 'soon'"
+    run env -u STAGE SERVER=x SEED=x "$CHECK"
+    assert_failure 2
+    assert_output "check: SEED is a number, as in SEED=4711, not 'x'"
+}
+
+@test "check: in a folder with a blank in its name" {
+    local copy="$BATS_TEST_TMPDIR/a copy"
+    mkdir "$copy"
+    (cd "$BATS_TEST_DIRNAME/../.." && cp -R rot13.? 04-* tests "$copy")
+    run env -u SERVER STAGE=04 RULES=2,9 "$copy/tests/check" 3>&-
+    assert_success
+    assert_line "2 kept, 0 broken, 0 skipped"
 }
 
 @test "check: a port that is taken is told" {
     "$MARK" -lk 127.0.0.1 40713 3>&- &
     local taken=$!
-    until ! "$CLIENT" free 2>/dev/null; do sleep 0.02; done
+    wait_until port_is_taken || fail "nc does not listen"
     check "$MARK -lk 127.0.0.1 40713"
     kill "$taken"
     wait "$taken" || true
     assert_failure 1
-    assert_line --partial "127.0.0.1:40713 is not free"
+    assert_output "rot13-client: 127.0.0.1:40713 is not free: Address already in use; end what listens there (ss -ltnp shows it)"
+    [ "$("$CLIENT" free 2>&1)" = "" ]
 }
 
 @test "check: interrupted, it leaves nothing running" {
-    env -u STAGE SERVER="$MARK -lk 127.0.0.1 40713" RULES=2,3 PATIENCE=5 "$CHECK" >/dev/null 2>&1 3>&- &
+    env -u STAGE SERVER="$MARK -lk 127.0.0.1 40713" RULES=2,3 PATIENCE=3 "$CHECK" >"$BATS_TEST_TMPDIR/output" 2>&1 3>&- &
     local pid=$!
-    until ! "$CLIENT" free 2>/dev/null; do sleep 0.02; done
-    sleep 0.5
+    # The first rule is judged: it is about to try the second, or does so.
+    PATIENCE=60 wait_until grep -q "^rule" "$BATS_TEST_TMPDIR/output" || fail "$(cat "$BATS_TEST_TMPDIR/output")"
+    PATIENCE=60 wait_until port_is_taken || fail "rule 3 has started no server"
     kill "$pid"
     wait "$pid" || true
-    for _ in {1..100}; do
-        if ! pgrep -f "$BATS_TEST_TMPDIR" >/dev/null; then break; fi
-        sleep 0.05
-    done
+    wait_until nothing_runs || fail "$(pgrep -af "$BATS_TEST_TMPDIR")"
 }

@@ -353,7 +353,7 @@ $apt_install netcat-openbsd"
     complete
     program bin/cc 'exit 1'
     program bin/make 'exit 1'
-    program bin/bats 'echo Bats 1.2.1'
+    program bin/bats 'echo Bats 1.7.0'
     program bin/nc 'echo "-n Suppress name/port resolutions -N num_probes Number of probes" >&2'
     program bin/busybox 'echo ash'
     setup_script -n
@@ -361,9 +361,9 @@ $apt_install netcat-openbsd"
     assert_line 'setup: missing: cc make bats nc httpd'
 }
 
-@test "setup: bats 1.13 and 2.0 are new enough" {
+@test "setup: bats 1.8, 1.13 and 2.0 are new enough" {
     complete
-    for version in 1.13.0 1.7.0 2.0; do
+    for version in 1.13.0 1.8.0 2.0; do
         program bin/bats "echo Bats $version"
         setup_script
         assert_success

@@ -175,6 +175,15 @@ and again' "$traces/fork-server.program" >"$strange"
     assert_equal "$order" "$(sort -n <<<"$order")"
 }
 
+@test "timeline: as text it fits 80 columns" {
+    for name in fork-server nonblocking-poll blocking-reader killed-child; do
+        draw "$name" -v format=text
+        assert_success
+        run awk '{ gsub(/×/, "x") } length > 80' <<<"$output"
+        assert_output ""
+    done
+}
+
 @test "timeline: the sheet puts pictures under each other, with one legend" {
     for name in fork-server nonblocking-poll; do
         draw $name
@@ -252,4 +261,58 @@ and again' "$traces/fork-server.program" >"$strange"
     assert_line --regexp '^ +0\.00 +blocking-reader  connect\(3\) = 0  A '
     assert_line --regexp '^ +[0-9.]+  C accepts$'
     assert_line --regexp 'blocking-reader  recv\(4\) = 8  B "one\\ntwo\\n" '
+}
+
+@test "timeline: a server that ignores SIGTERM, and its child, are ended" {
+    strace -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
+    cat >"$BATS_TEST_TMPDIR/stubborn" <<'SH'
+#!/bin/sh
+trap '' TERM INT
+nc -lk 127.0.0.1 40713 &
+while :; do sleep 1; done
+SH
+    chmod +x "$BATS_TEST_TMPDIR/stubborn"
+    run timeout 60 "$top/timeline/timeline" TAKES=1 SERVER="$BATS_TEST_TMPDIR/stubborn"
+    assert_failure 1
+    assert_line --index 0 "timeline: stubborn did not play its part; it said:"
+    refute_output --partial "left behind"
+    refute_output --partial "Killed"
+    # One that does not listen where it should is ended as well, before that is told.
+    sed -i 's/40713/40714/' "$BATS_TEST_TMPDIR/stubborn"
+    run timeout 60 "$top/timeline/timeline" TAKES=1 SERVER="$BATS_TEST_TMPDIR/stubborn"
+    assert_failure 1
+    assert_output "timeline: stubborn: does not listen on port 40713"
+}
+
+@test "timeline: a server that plays its part and ignores SIGTERM is drawn" {
+    strace -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
+    make -s -C "$top/06-bufferevents"
+    cat >"$BATS_TEST_TMPDIR/parent" <<SH
+#!/bin/sh
+trap '' TERM INT
+"$top/06-bufferevents/bufferevents" &
+while :; do sleep 1; done
+SH
+    chmod +x "$BATS_TEST_TMPDIR/parent"
+    run timeout 60 "$top/timeline/timeline" TAKES=1 FORMAT=text SERVER="$BATS_TEST_TMPDIR/parent"
+    assert_success
+    assert_line --regexp 'accept4?\(.* C '
+    refute_output --partial "left behind"
+    refute_output --partial "Killed"
+}
+
+@test "timeline: what a server says that dies is told" {
+    strace -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
+    cat >"$BATS_TEST_TMPDIR/dying" <<'SH'
+#!/bin/sh
+# It takes a connection, a little, and then leaves.
+nc -l 127.0.0.1 40713 | head -c 3 >/dev/null
+echo boom
+exit 3
+SH
+    chmod +x "$BATS_TEST_TMPDIR/dying"
+    run timeout 60 "$top/timeline/timeline" TAKES=1 SERVER="$BATS_TEST_TMPDIR/dying"
+    assert_failure 1
+    assert_line --index 0 "timeline: dying did not play its part, and has ended with exit status 3; it said:"
+    assert_line --index 1 "  boom"
 }
