@@ -26,20 +26,21 @@
 
 static const char program[] = "count-the-bytes";
 
-static volatile sig_atomic_t listener = -1; /* SIGINT and SIGTERM close it */
-static volatile sig_atomic_t n_children;    /* SIGCHLD counts down */
+static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes it */
+static volatile sig_atomic_t n_children;        /* reap() counts down */
 
 /*
  * Ends the loop in run(), even when the signal comes a moment before accept()
- * is called: on a closed listener it fails, it does not wait.
+ * is called: on a closed listener it fails, it does not wait.  That is safe as
+ * long as the loop opens no other descriptor, which would get the same number.
  */
 static void
 stop(int signal_number)
 {
     (void)signal_number;
-    if (listener >= 0)
-        close(listener);
-    listener = -1;
+    if (listening_on >= 0)
+        close(listening_on);
+    listening_on = -1;
 }
 
 /* A process that has ended stays, as a zombie, until its parent asks for it. */
@@ -163,26 +164,28 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
     const int one = 1;
     struct sockaddr_storage ss;
     socklen_t slen = sizeof(ss);
-    int fd = socket(where->ai_family, SOCK_STREAM, 0);
+    int listener = socket(where->ai_family, SOCK_STREAM, 0);
 
     /* REUSEADDR: the port is ours again as soon as we restart.  NODELAY, which
      * the clients' sockets inherit: a short reply does not wait for company. */
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
-        bind(fd, where->ai_addr, where->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0 ||
-        getsockname(fd, (struct sockaddr *)&ss, &slen) < 0) {
+    if (listener < 0 ||
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
+        bind(listener, where->ai_addr, where->ai_addrlen) < 0 ||
+        listen(listener, SOMAXCONN) < 0 ||
+        getsockname(listener, (struct sockaddr *)&ss, &slen) < 0) {
         int error = errno;
 
         format_address(name, size, where->ai_addr, where->ai_addrlen);
         fprintf(stderr, "%s: cannot listen on %s: %s%s\n", program, name, strerror(error),
                 error == EADDRINUSE ? " (choose another port: make run PORT=40714)" : "");
-        if (fd >= 0)
-            close(fd);
+        if (listener >= 0)
+            close(listener);
         return -1;
     }
 
     format_address(name, size, (struct sockaddr *)&ss, slen);
-    return fd;
+    return listener;
 }
 
 /* SIGPIPE would end us for a client's sake; the others: see stop() and reap(). */
@@ -200,17 +203,6 @@ handle_signals(void)
     return sigaction(SIGPIPE, &action, NULL);
 }
 
-/* A child has nothing to tidy up: it may die of the signals that stop the server. */
-static int
-default_signals(void)
-{
-    struct sigaction action = {.sa_handler = SIG_DFL};
-
-    if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
-        return -1;
-    return sigaction(SIGCHLD, &action, NULL);
-}
-
 static int
 run(const struct addrinfo *where)
 {
@@ -223,9 +215,10 @@ run(const struct addrinfo *where)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGCHLD);
 
-    listener = open_listener(where, name, sizeof(name));
+    int listener = open_listener(where, name, sizeof(name));
     if (listener < 0)
         return 1;
+    listening_on = listener;
 
     if (handle_signals() < 0 || printf("%s: listening on %s\n", program, name) < 0 ||
         fflush(stdout) == EOF) {
@@ -234,13 +227,13 @@ run(const struct addrinfo *where)
         return 1;
     }
 
-    while (listener >= 0) {
+    while (listening_on >= 0) {
         int fd = accept(listener, NULL, NULL);
 
         if (fd < 0) {
-            if (listener >= 0 && errno != EINTR && errno != ECONNABORTED) {
+            if (listening_on >= 0 && errno != EINTR && errno != ECONNABORTED) {
                 complain("accept");
-                sleep(1); /* the backlog has to wait; a child that ends wakes us */
+                sleep(1); /* new clients have to wait; a child that ends wakes us */
             }
             continue;
         }
@@ -255,8 +248,11 @@ run(const struct addrinfo *where)
             break;
         case 0:
             close(listener);
-            if (default_signals() == 0 && sigprocmask(SIG_UNBLOCK, &signals, NULL) == 0)
-                child(fd);
+            /* A child has nothing to tidy up: it may die of these. */
+            signal(SIGINT, SIG_DFL);
+            signal(SIGTERM, SIG_DFL);
+            sigprocmask(SIG_UNBLOCK, &signals, NULL);
+            child(fd);
             _exit(0); /* the kernel closes what is open */
         default:
             if (n_children == 0)
@@ -272,9 +268,11 @@ run(const struct addrinfo *where)
         sigprocmask(SIG_UNBLOCK, &signals, NULL);
     }
 
+    /* The group's number is ours as long as one child is not reaped: now none is. */
+    sigprocmask(SIG_BLOCK, &signals, NULL);
     if (n_children > 0)
         kill(-group, SIGKILL); /* a child that somebody stopped would not heed SIGTERM */
-    while (wait(NULL) > 0 || errno == EINTR)
+    while (wait(NULL) > 0)
         ;
     return 0;
 }
@@ -292,7 +290,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 
@@ -306,7 +304,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

@@ -27,19 +27,20 @@
 
 static const char program[] = "thread-server";
 
-static volatile sig_atomic_t listener = -1; /* SIGINT and SIGTERM close it */
+static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes it */
 
 /*
  * Ends the loop in run(), even when the signal comes a moment before accept()
- * is called: on a closed listener it fails, it does not wait.
+ * is called: on a closed listener it fails, it does not wait.  That is safe as
+ * long as the loop opens no other descriptor, which would get the same number.
  */
 static void
 stop(int signal_number)
 {
     (void)signal_number;
-    if (listener >= 0)
-        close(listener);
-    listener = -1;
+    if (listening_on >= 0)
+        close(listening_on);
+    listening_on = -1;
 }
 
 /*
@@ -151,9 +152,8 @@ client_thread(void *arg)
 
     pthread_mutex_lock(&server->lock);
     if (server->stopping) {
-        pthread_mutex_unlock(
-            &server->lock); /* the main thread waits for us, and tidies up */
-        return NULL;
+        pthread_mutex_unlock(&server->lock);
+        return NULL; /* the main thread waits for us, and tidies up */
     }
     if (client->prev)
         client->prev->next = client->next;
@@ -244,26 +244,28 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
     const int one = 1;
     struct sockaddr_storage ss;
     socklen_t slen = sizeof(ss);
-    int fd = socket(where->ai_family, SOCK_STREAM, 0);
+    int listener = socket(where->ai_family, SOCK_STREAM, 0);
 
     /* REUSEADDR: the port is ours again as soon as we restart.  NODELAY, which
      * the clients' sockets inherit: a short reply does not wait for company. */
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
-        bind(fd, where->ai_addr, where->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0 ||
-        getsockname(fd, (struct sockaddr *)&ss, &slen) < 0) {
+    if (listener < 0 ||
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
+        bind(listener, where->ai_addr, where->ai_addrlen) < 0 ||
+        listen(listener, SOMAXCONN) < 0 ||
+        getsockname(listener, (struct sockaddr *)&ss, &slen) < 0) {
         int error = errno;
 
         format_address(name, size, where->ai_addr, where->ai_addrlen);
         fprintf(stderr, "%s: cannot listen on %s: %s%s\n", program, name, strerror(error),
                 error == EADDRINUSE ? " (choose another port: make run PORT=40714)" : "");
-        if (fd >= 0)
-            close(fd);
+        if (listener >= 0)
+            close(listener);
         return -1;
     }
 
     format_address(name, size, (struct sockaddr *)&ss, slen);
-    return fd;
+    return listener;
 }
 
 /* SIGINT and SIGTERM end the loop in run(); SIGPIPE would end us for a client's sake. */
@@ -289,9 +291,10 @@ run(const struct addrinfo *where)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
 
-    listener = open_listener(where, name, sizeof(name));
+    int listener = open_listener(where, name, sizeof(name));
     if (listener < 0)
         return 1;
+    listening_on = listener;
 
     if (handle_signals() < 0 || printf("%s: listening on %s\n", program, name) < 0 ||
         fflush(stdout) == EOF) {
@@ -300,13 +303,13 @@ run(const struct addrinfo *where)
         return 1;
     }
 
-    while (listener >= 0) {
+    while (listening_on >= 0) {
         int fd = accept(listener, NULL, NULL);
 
         if (fd < 0) {
-            if (listener >= 0 && errno != EINTR && errno != ECONNABORTED) {
+            if (listening_on >= 0 && errno != EINTR && errno != ECONNABORTED) {
                 complain("accept");
-                sleep(1); /* the backlog has to wait */
+                sleep(1); /* new clients have to wait */
             }
             continue;
         }
@@ -316,9 +319,8 @@ run(const struct addrinfo *where)
         pthread_sigmask(SIG_BLOCK, &signals, NULL);
         errno = add_client(&server, fd);
         if (errno != 0) {
-            complain(
-                "new thread"); /* this client is turned away, the others are served */
-            close(fd);
+            complain("new thread");
+            close(fd); /* this client is turned away, the others are served */
         }
         pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
     }
@@ -341,7 +343,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 
@@ -355,7 +357,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

@@ -172,7 +172,7 @@ work(void *arg)
         } else if (error != EINTR && error != ECONNABORTED) {
             errno = error;
             complain("accept");
-            nanosleep(&half_a_second, NULL); /* the backlog has to wait */
+            nanosleep(&half_a_second, NULL); /* new clients have to wait */
         }
     }
 }
@@ -240,26 +240,28 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
     const int one = 1;
     struct sockaddr_storage ss;
     socklen_t slen = sizeof(ss);
-    int fd = socket(where->ai_family, SOCK_STREAM, 0);
+    int listener = socket(where->ai_family, SOCK_STREAM, 0);
 
     /* REUSEADDR: the port is ours again as soon as we restart.  NODELAY, which
      * the clients' sockets inherit: a short reply does not wait for company. */
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
-        bind(fd, where->ai_addr, where->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0 ||
-        getsockname(fd, (struct sockaddr *)&ss, &slen) < 0) {
+    if (listener < 0 ||
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+        setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
+        bind(listener, where->ai_addr, where->ai_addrlen) < 0 ||
+        listen(listener, SOMAXCONN) < 0 ||
+        getsockname(listener, (struct sockaddr *)&ss, &slen) < 0) {
         int error = errno;
 
         format_address(name, size, where->ai_addr, where->ai_addrlen);
         fprintf(stderr, "%s: cannot listen on %s: %s%s\n", program, name, strerror(error),
                 error == EADDRINUSE ? " (choose another port: make run PORT=40714)" : "");
-        if (fd >= 0)
-            close(fd);
+        if (listener >= 0)
+            close(listener);
         return -1;
     }
 
     format_address(name, size, (struct sockaddr *)&ss, slen);
-    return fd;
+    return listener;
 }
 
 static int
@@ -315,7 +317,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 
@@ -329,7 +331,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

@@ -7,7 +7,7 @@ findings() {
 }
 
 @test "1100 clients, and nothing is written past the end of anything" {
-    hint "README.md, 'Hints': of what kind of number is FD_SETSIZE the first that is too big?"
+    hint "README.md, 'Hints': which is the first descriptor that does not fit into an fd_set?"
     build_with -fsanitize=address,undefined
     start_server 4096
     mkfifo "$BATS_TEST_TMPDIR/hold"
@@ -47,8 +47,8 @@ findings() {
     for i in {1..20}; do
         steps+=("C$i connects" "C$i sends Hello\\n")
     done
-    play "${steps[@]}" 'C1 hears Uryyb\n' 'C1 hears nothing' 'C1 hears nothing' 'C1 hears nothing' \
-        'C1 hears nothing' 'C1 hears nothing' 'C1 hears nothing' 'C1 hears nothing' 3>&- &
+    # Long enough for the twenty looks, on a busy machine too.
+    play -q 5000 "${steps[@]}" 'C1 hears Uryyb\n' 'C1 hears nothing' 3>&- &
     local players=$!
     wait_until has_clients 20
     sleep 0.3

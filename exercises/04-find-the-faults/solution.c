@@ -27,19 +27,20 @@
 
 static const char program[] = "faulty-server";
 
-static volatile sig_atomic_t stop_pipe = -1; /* SIGINT and SIGTERM close this end of it */
+static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes it */
 
 /*
- * Ends the loop in run(): the other end becomes readable, and that wakes it, even
- * when the signal comes a moment before it goes to sleep.
+ * Ends the loop in run(), even when the signal comes a moment before select()
+ * is called: with a closed listener it fails, it does not wait.  (At our limit,
+ * when the listener is not in the set, it waits for a second at most.)
  */
 static void
 stop(int signal_number)
 {
     (void)signal_number;
-    if (stop_pipe >= 0)
-        close(stop_pipe);
-    stop_pipe = -1;
+    if (listening_on >= 0)
+        close(listening_on);
+    listening_on = -1;
 }
 
 /*
@@ -163,7 +164,7 @@ do_read(int fd, struct fd_state *state)
         state->buffer_used += (size_t)result;
         /* A line longer than the buffer is passed on in pieces.  Was: >, which no
          * buffer ever is; full, and without a newline, it was never read into again. */
-        if (state->buffer_used >= sizeof(state->buffer) && state->write_upto == 0)
+        if (state->buffer_used == sizeof(state->buffer) && state->write_upto == 0)
             state->write_upto = state->buffer_used;
     }
 
@@ -223,7 +224,7 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
 }
 
 /*
- * Makes the kernel give out no descriptor that does not fit into our tables, so
+ * Makes the kernel give out no descriptor that does not fit into the table in run(), so
  * that accept() fails at our limit just as it does at the system's.  Was:
  * fd > FD_SETSIZE after accept(), one too late, since numbers begin at 0.
  */
@@ -255,47 +256,69 @@ handle_signals(void)
     return sigaction(SIGPIPE, &action, NULL);
 }
 
+/*
+ * Takes one client in.  Returns -1, having said why, when there is no place for
+ * it: it stays in the backlog.
+ */
+static int
+do_accept(int listener, struct fd_state **state, int *maxfd)
+{
+    int fd = accept(listener, NULL, NULL);
+
+    if (fd < 0) {
+        if (listening_on < 0 || errno == EAGAIN || errno == EINTR ||
+            errno == ECONNABORTED)
+            return 0; /* nobody there */
+        complain("accept");
+        return -1;
+    }
+
+    if (make_nonblocking(fd) < 0 || !(state[fd] = alloc_fd_state())) {
+        complain("new client");
+        close(fd);
+    } else if (fd > *maxfd) {
+        *maxfd = fd;
+    }
+    return 0;
+}
+
 static int
 run(const struct addrinfo *where)
 {
     struct fd_state *state[FD_SETSIZE] = {NULL}; /* by descriptor */
-    int stop_ends[2];
+    /* When it last did: do not try again in that second.  Was: again and again. */
+    time_t accept_failed = 0;
     char name[80];
-    int accepting = 1; /* 0: out of descriptors.  Was: never, and so the loop spun */
 
-    if (pipe(stop_ends) < 0) {
+    /* First of all: the listener needs a place, too. */
+    if (limit_descriptors(FD_SETSIZE) < 0) {
         complain("cannot start");
         return 1;
     }
-    stop_pipe = stop_ends[1];
 
     int listener = open_listener(where, name, sizeof(name));
-    if (listener < 0) {
-        close(stop_ends[0]);
-        close(stop_ends[1]);
+    if (listener < 0)
         return 1;
-    }
 
-    if (make_nonblocking(listener) < 0 || limit_descriptors(FD_SETSIZE) < 0 ||
-        handle_signals() < 0 || printf("%s: listening on %s\n", program, name) < 0 ||
-        fflush(stdout) == EOF) {
+    listening_on = listener;
+
+    if (make_nonblocking(listener) < 0 || handle_signals() < 0 ||
+        printf("%s: listening on %s\n", program, name) < 0 || fflush(stdout) == EOF) {
         complain("cannot start");
         close(listener);
-        close(stop_ends[0]);
-        close(stop_ends[1]);
         return 1;
     }
 
     int maxfd = listener;
 
-    while (stop_pipe >= 0) {
+    while (listening_on >= 0) {
         fd_set readset, writeset;
         struct timeval one_second = {1, 0};
+        int accepting = time(NULL) != accept_failed;
 
         FD_ZERO(&readset);
         FD_ZERO(&writeset);
 
-        FD_SET(stop_ends[0], &readset);
         if (accepting)
             FD_SET(listener, &readset);
         for (int fd = 0; fd <= maxfd; ++fd) {
@@ -310,28 +333,13 @@ run(const struct addrinfo *where)
         int ready =
             select(maxfd + 1, &readset, &writeset, NULL, accepting ? NULL : &one_second);
         if (ready < 0) {
-            if (errno != EINTR)
+            if (listening_on >= 0 && errno != EINTR)
                 complain("select");
             continue;
         }
-        if (ready == 0)
-            accepting = 1; /* time to try again */
 
-        if (FD_ISSET(listener, &readset)) {
-            int fd = accept(listener, NULL, NULL);
-
-            if (fd < 0) {
-                if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-                    complain("accept");
-                    accepting = 0;
-                }
-            } else if (make_nonblocking(fd) < 0 || !(state[fd] = alloc_fd_state())) {
-                complain("new client");
-                close(fd);
-            } else if (fd > maxfd) {
-                maxfd = fd;
-            }
-        }
+        if (FD_ISSET(listener, &readset) && do_accept(listener, state, &maxfd) < 0)
+            accept_failed = time(NULL);
 
         for (int fd = 0; fd <= maxfd; ++fd) {
             int over = 0;
@@ -345,8 +353,9 @@ run(const struct addrinfo *where)
             if (over) {
                 free_fd_state(state[fd]);
                 state[fd] = NULL;
-                close(fd); /* Was: only if over > 0; a reset left it open */
-                accepting = 1;
+                /* Was: close() only if over > 0; a reset left it open. */
+                close(fd);
+                accept_failed = 0; /* there is a place again */
             }
         }
 
@@ -359,8 +368,6 @@ run(const struct addrinfo *where)
             free_fd_state(state[fd]);
             close(fd);
         }
-    close(listener);
-    close(stop_ends[0]);
     return 0;
 }
 
@@ -377,7 +384,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 
@@ -391,7 +398,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

@@ -1,8 +1,9 @@
 /*
  * Exercise 04, find the faults: where you start.
  *
- * A select() server that answers, and has seven faults, all of them classic.  The
- * checks know which rules are broken; the lines you have to find.
+ * A select() server that reads and writes in turn, as the article's does.  It
+ * answers, and has seven faults, all of them classic.  The checks know which rules
+ * are broken; the lines you have to find.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -26,19 +27,19 @@
 
 static const char program[] = "faulty-server";
 
-static volatile sig_atomic_t stop_pipe = -1; /* SIGINT and SIGTERM close this end of it */
+static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes it */
 
 /*
- * Ends the loop in run(): the other end becomes readable, and that wakes it, even
- * when the signal comes a moment before it goes to sleep.
+ * Ends the loop in run(), even when the signal comes a moment before select()
+ * is called: with a closed listener it fails, it does not wait.
  */
 static void
 stop(int signal_number)
 {
     (void)signal_number;
-    if (stop_pipe >= 0)
-        close(stop_pipe);
-    stop_pipe = -1;
+    if (listening_on >= 0)
+        close(listening_on);
+    listening_on = -1;
 }
 
 /*
@@ -226,44 +227,57 @@ handle_signals(void)
     return 0;
 }
 
+/* Takes one client in. */
+static void
+do_accept(int listener, struct fd_state **state, int *maxfd)
+{
+    int fd = accept(listener, NULL, NULL);
+
+    if (fd < 0) {
+        if (listening_on < 0 || errno == EAGAIN || errno == EINTR ||
+            errno == ECONNABORTED)
+            return; /* nobody there */
+        complain("accept");
+        return;
+    }
+
+    if (fd > FD_SETSIZE) {
+        close(fd); /* no place for it in the sets */
+    } else if (make_nonblocking(fd) < 0 || !(state[fd] = alloc_fd_state())) {
+        complain("new client");
+        close(fd);
+    } else if (fd > *maxfd) {
+        *maxfd = fd;
+    }
+}
+
 static int
 run(const struct addrinfo *where)
 {
     struct fd_state *state[FD_SETSIZE] = {NULL}; /* by descriptor */
-    int stop_ends[2];
     char name[80];
 
-    if (pipe(stop_ends) < 0) {
-        complain("cannot start");
-        return 1;
-    }
-    stop_pipe = stop_ends[1];
-
     int listener = open_listener(where, name, sizeof(name));
-    if (listener < 0) {
-        close(stop_ends[0]);
-        close(stop_ends[1]);
+    if (listener < 0)
         return 1;
-    }
+
+    listening_on = listener;
 
     if (make_nonblocking(listener) < 0 || handle_signals() < 0 ||
         printf("%s: listening on %s\n", program, name) < 0 || fflush(stdout) == EOF) {
         complain("cannot start");
         close(listener);
-        close(stop_ends[0]);
-        close(stop_ends[1]);
         return 1;
     }
 
     int maxfd = listener;
 
-    while (stop_pipe >= 0) {
+    while (listening_on >= 0) {
         fd_set readset, writeset;
 
         FD_ZERO(&readset);
         FD_ZERO(&writeset);
 
-        FD_SET(stop_ends[0], &readset);
         FD_SET(listener, &readset);
         for (int fd = 0; fd <= maxfd; ++fd) {
             if (!state[fd])
@@ -276,26 +290,13 @@ run(const struct addrinfo *where)
 
         int ready = select(maxfd + 1, &readset, &writeset, NULL, NULL);
         if (ready < 0) {
-            if (errno != EINTR)
+            if (listening_on >= 0 && errno != EINTR)
                 complain("select");
             continue;
         }
 
-        if (FD_ISSET(listener, &readset)) {
-            int fd = accept(listener, NULL, NULL);
-
-            if (fd < 0) {
-                if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-                    complain("accept");
-            } else if (fd > FD_SETSIZE) {
-                close(fd); /* no place for it in the sets */
-            } else if (make_nonblocking(fd) < 0 || !(state[fd] = alloc_fd_state())) {
-                complain("new client");
-                close(fd);
-            } else if (fd > maxfd) {
-                maxfd = fd;
-            }
-        }
+        if (FD_ISSET(listener, &readset))
+            do_accept(listener, state, &maxfd);
 
         for (int fd = 0; fd <= maxfd; ++fd) {
             int over = 0;
@@ -323,8 +324,6 @@ run(const struct addrinfo *where)
             free_fd_state(state[fd]);
             close(fd);
         }
-    close(listener);
-    close(stop_ends[0]);
     return 0;
 }
 
@@ -341,7 +340,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 
@@ -355,7 +354,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

@@ -26,19 +26,20 @@
 
 static const char program[] = "poll-server";
 
-static volatile sig_atomic_t stop_pipe = -1; /* SIGINT and SIGTERM close this end of it */
+static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes it */
 
 /*
- * Ends the loop in run(): the other end becomes readable, and that wakes it, even
- * when the signal comes a moment before it goes to sleep.
+ * Ends the loop in run(), even when the signal comes a moment before poll()
+ * is called: it tells of a closed listener at once, it does not wait.  (At our limit,
+ * when the listener is not in the list, it waits for a second at most.)
  */
 static void
 stop(int signal_number)
 {
     (void)signal_number;
-    if (stop_pipe >= 0)
-        close(stop_pipe);
-    stop_pipe = -1;
+    if (listening_on >= 0)
+        close(listening_on);
+    listening_on = -1;
 }
 
 /*
@@ -275,26 +276,47 @@ handle_signals(void)
     return sigaction(SIGPIPE, &action, NULL);
 }
 
+/*
+ * Takes one client in.  Returns -1, having said why, when there is no place for
+ * it: it stays in the backlog.
+ */
+static int
+do_accept(int listener, struct table *table, int *maxfd)
+{
+    int fd = accept(listener, NULL, NULL);
+
+    if (fd < 0) {
+        if (listening_on < 0 || errno == EAGAIN || errno == EINTR ||
+            errno == ECONNABORTED)
+            return 0; /* nobody there */
+        complain("accept");
+        return -1;
+    }
+
+    if (make_nonblocking(fd) < 0 || make_room(table, fd) < 0 ||
+        !(table->state[fd] = alloc_fd_state())) {
+        complain("new client");
+        close(fd);
+    } else {
+        table->pollfds[fd] = (struct pollfd){.fd = fd, .events = POLLIN};
+        if (fd > *maxfd)
+            *maxfd = fd;
+    }
+    return 0;
+}
+
 static int
 run(const struct addrinfo *where)
 {
     struct table table = {NULL, NULL, 0};
-    int stop_ends[2];
+    time_t accept_failed = 0; /* when it last did: do not try again in that second */
     char name[80];
-    int accepting = 1; /* 0: out of descriptors, the backlog has to wait */
-
-    if (pipe(stop_ends) < 0) {
-        complain("cannot start");
-        return 1;
-    }
-    stop_pipe = stop_ends[1];
 
     int listener = open_listener(where, name, sizeof(name));
-    if (listener < 0) {
-        close(stop_ends[0]);
-        close(stop_ends[1]);
+    if (listener < 0)
         return 1;
-    }
+
+    listening_on = listener;
 
     if (make_nonblocking(listener) < 0 || make_room(&table, listener) < 0 ||
         handle_signals() < 0 || printf("%s: listening on %s\n", program, name) < 0 ||
@@ -302,47 +324,27 @@ run(const struct addrinfo *where)
         complain("cannot start");
         free_table(&table);
         close(listener);
-        close(stop_ends[0]);
-        close(stop_ends[1]);
         return 1;
     }
 
     int maxfd = listener;
 
-    table.pollfds[stop_ends[0]].fd =
-        stop_ends[0]; /* its end is told without being asked for */
     table.pollfds[listener].events = POLLIN;
 
-    while (stop_pipe >= 0) {
+    while (listening_on >= 0) {
+        int accepting = time(NULL) != accept_failed;
+
         table.pollfds[listener].fd = accepting ? listener : -1;
 
         int ready = poll(table.pollfds, (nfds_t)maxfd + 1, accepting ? -1 : 1000);
         if (ready < 0) {
-            if (errno != EINTR)
+            if (listening_on >= 0 && errno != EINTR)
                 complain("poll");
             continue;
         }
-        if (ready == 0)
-            accepting = 1; /* time to try again */
 
-        if (table.pollfds[listener].revents) {
-            int fd = accept(listener, NULL, NULL);
-
-            if (fd < 0) {
-                if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-                    complain("accept");
-                    accepting = 0;
-                }
-            } else if (make_nonblocking(fd) < 0 || make_room(&table, fd) < 0 ||
-                       !(table.state[fd] = alloc_fd_state())) {
-                complain("new client");
-                close(fd);
-            } else {
-                table.pollfds[fd] = (struct pollfd){.fd = fd, .events = POLLIN};
-                if (fd > maxfd)
-                    maxfd = fd;
-            }
-        }
+        if (table.pollfds[listener].revents && do_accept(listener, &table, &maxfd) < 0)
+            accept_failed = time(NULL);
 
         for (int fd = 0; fd <= maxfd; ++fd) {
             struct fd_state *state = table.state[fd];
@@ -357,7 +359,7 @@ run(const struct addrinfo *where)
                 table.state[fd] = NULL;
                 table.pollfds[fd].fd = -1;
                 close(fd);
-                accepting = 1;
+                accept_failed = 0; /* there is a place again */
             } else {
                 table.pollfds[fd].events = state->writing ? POLLOUT : POLLIN;
             }
@@ -373,8 +375,6 @@ run(const struct addrinfo *where)
             close(fd);
         }
     free_table(&table);
-    close(listener);
-    close(stop_ends[0]);
     return 0;
 }
 
@@ -391,7 +391,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 
@@ -405,7 +405,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

@@ -5,6 +5,8 @@
  * change, so we have to remember it: until recv(), send() or accept() has said
  * EAGAIN, there may be more.  In return there is one epoll_ctl() in a client's life.
  *
+ * One thing had to change besides: a pipe stops the loop, see stop().
+ *
  * Linux only, as epoll is.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -35,7 +37,8 @@ static volatile sig_atomic_t stop_pipe = -1; /* SIGINT and SIGTERM close this en
 
 /*
  * Ends the loop in run(): the other end becomes readable, and that wakes it, even
- * when the signal comes a moment before it goes to sleep.
+ * when the signal comes a moment before it goes to sleep.  A closed listener would
+ * not: epoll forgets what is closed, and waits for the rest.
  */
 static void
 stop(int signal_number)
@@ -288,8 +291,8 @@ watch(int epfd, int fd)
 }
 
 /*
- * Takes one client.  Returns BLOCKED when there is no other in the backlog, OVER
- * when there is no descriptor left to take one with.
+ * Takes one client in.  Returns BLOCKED when there is no other in the backlog, OVER,
+ * having said why, when there is no place for it: it stays in the backlog.
  */
 static enum outcome
 do_accept(int epfd, int listener, struct table *table)
@@ -304,6 +307,7 @@ do_accept(int epfd, int listener, struct table *table)
         complain("accept");
         return OVER;
     }
+
     if (make_nonblocking(fd) < 0 || make_room(table, fd) < 0 ||
         !(table->state[fd] = alloc_fd_state(fd))) {
         complain("new client");
@@ -323,10 +327,10 @@ run(const struct addrinfo *where)
     struct table table = {NULL, 0};
     struct epoll_event events[MAX_EVENTS];
     int stop_ends[2];
-    char name[80];
-    int accepting = 1; /* 0: out of descriptors, the backlog has to wait */
-    int backlog = 0;   /* somebody may be in the backlog */
+    time_t accept_failed = 0; /* when it last did: do not try again in that second */
+    int backlog = 0;          /* somebody may be in the backlog */
     struct fd_state *listed = NULL;
+    char name[80];
 
     if (pipe(stop_ends) < 0) {
         complain("cannot start");
@@ -361,13 +365,14 @@ run(const struct addrinfo *where)
      * epoll_wait() only looks what is new, and does not wait.
      */
     while (stop_pipe >= 0) {
+        int accepting = time(NULL) != accept_failed;
         int wait = listed || (backlog && accepting) ? 0 : accepting ? -1 : 1000;
         int ready = epoll_wait(epfd, events, MAX_EVENTS, wait);
-
-        if (ready < 0 && errno != EINTR)
-            complain("epoll_wait");
-        if (ready == 0 && wait > 0)
-            accepting = 1; /* time to try again */
+        if (ready < 0) {
+            if (errno != EINTR)
+                complain("epoll_wait");
+            continue;
+        }
 
         for (int i = 0; i < ready; ++i) {
             int fd = events[i].data.fd;
@@ -385,7 +390,8 @@ run(const struct addrinfo *where)
             enum outcome outcome = do_accept(epfd, listener, &table);
 
             backlog = outcome != BLOCKED;
-            accepting = outcome != OVER;
+            if (outcome == OVER)
+                accept_failed = time(NULL);
         }
 
         struct fd_state **link = &listed; /* what points to the client whose turn it is */
@@ -404,8 +410,8 @@ run(const struct addrinfo *where)
             if (outcome == OVER) {
                 free_fd_state(state);
                 table.state[fd] = NULL;
-                close(fd); /* the kernel forgets it, too */
-                accepting = 1;
+                close(fd);         /* the kernel forgets it, too */
+                accept_failed = 0; /* there is a place again */
             }
         }
     }
@@ -435,7 +441,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 
@@ -449,7 +455,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

@@ -5,6 +5,8 @@
  * keeps the list, and tells who is ready, not about all of them.  Level-triggered it
  * keeps every rule.  Somebody has switched it to edge-triggered, and it hangs.
  *
+ * One thing had to change besides: a pipe stops the loop, see stop().
+ *
  * Linux only, as epoll is.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -36,7 +38,8 @@ static volatile sig_atomic_t stop_pipe = -1; /* SIGINT and SIGTERM close this en
 
 /*
  * Ends the loop in run(): the other end becomes readable, and that wakes it, even
- * when the signal comes a moment before it goes to sleep.
+ * when the signal comes a moment before it goes to sleep.  A closed listener would
+ * not: epoll forgets what is closed, and waits for the rest.
  */
 static void
 stop(int signal_number)
@@ -276,14 +279,44 @@ watch(int epfd, int op, int fd, uint32_t events)
     return epoll_ctl(epfd, op, fd, &event);
 }
 
+/*
+ * Takes one client in.  Returns -1, having said why, when there is no place for
+ * it: it stays in the backlog.
+ */
+static int
+do_accept(int epfd, int listener, struct table *table)
+{
+    int fd = accept(listener, NULL, NULL);
+
+    if (fd < 0) {
+        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+            return 0; /* nobody there */
+        complain("accept");
+        return -1;
+    }
+
+    if (make_nonblocking(fd) < 0 || make_room(table, fd) < 0 ||
+        !(table->state[fd] = alloc_fd_state())) {
+        complain("new client");
+        close(fd);
+    } else if (watch(epfd, EPOLL_CTL_ADD, fd, EPOLLIN) < 0) {
+        complain("new client");
+        free_fd_state(table->state[fd]);
+        table->state[fd] = NULL;
+        close(fd);
+    }
+    return 0;
+}
+
 static int
 run(const struct addrinfo *where)
 {
     struct table table = {NULL, 0};
     struct epoll_event events[MAX_EVENTS];
     int stop_ends[2];
+    time_t accept_failed = 0; /* when it last did: do not try again in that second */
+    int was_accepting = 1;
     char name[80];
-    int accepting = 1; /* 0: out of descriptors, the backlog has to wait */
 
     if (pipe(stop_ends) < 0) {
         complain("cannot start");
@@ -313,13 +346,21 @@ run(const struct addrinfo *where)
     }
 
     while (stop_pipe >= 0) {
-        int ready = epoll_wait(epfd, events, MAX_EVENTS, accepting ? -1 : 1000);
-        int accepted_before = accepting;
+        int accepting = time(NULL) != accept_failed;
 
-        if (ready < 0 && errno != EINTR)
-            complain("epoll_wait");
-        if (ready == 0)
-            accepting = 1; /* time to try again */
+        if (accepting != was_accepting) {
+            if (watch(epfd, EPOLL_CTL_MOD, listener, accepting ? EPOLLIN : 0) < 0)
+                complain("epoll_ctl");
+            else
+                was_accepting = accepting;
+        }
+
+        int ready = epoll_wait(epfd, events, MAX_EVENTS, accepting ? -1 : 1000);
+        if (ready < 0) {
+            if (errno != EINTR)
+                complain("epoll_wait");
+            continue;
+        }
 
         for (int i = 0; i < ready; ++i) {
             int fd = events[i].data.fd;
@@ -328,24 +369,8 @@ run(const struct addrinfo *where)
                 continue;
 
             if (fd == listener) {
-                int new_fd = accept(listener, NULL, NULL);
-
-                if (new_fd < 0) {
-                    if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-                        complain("accept");
-                        accepting = 0;
-                    }
-                } else if (make_nonblocking(new_fd) < 0 ||
-                           make_room(&table, new_fd) < 0 ||
-                           !(table.state[new_fd] = alloc_fd_state())) {
-                    complain("new client");
-                    close(new_fd);
-                } else if (watch(epfd, EPOLL_CTL_ADD, new_fd, EPOLLIN) < 0) {
-                    complain("new client");
-                    free_fd_state(table.state[new_fd]);
-                    table.state[new_fd] = NULL;
-                    close(new_fd);
-                }
+                if (do_accept(epfd, listener, &table) < 0)
+                    accept_failed = time(NULL);
                 continue;
             }
 
@@ -361,14 +386,10 @@ run(const struct addrinfo *where)
             if (over) {
                 free_fd_state(state);
                 table.state[fd] = NULL;
-                close(fd); /* the kernel forgets it, too */
-                accepting = 1;
+                close(fd);         /* the kernel forgets it, too */
+                accept_failed = 0; /* there is a place again */
             }
         }
-
-        if (accepting != accepted_before &&
-            watch(epfd, EPOLL_CTL_MOD, listener, accepting ? EPOLLIN : 0) < 0)
-            complain("epoll_ctl");
     }
 
     for (int fd = 0; fd < table.size; ++fd)
@@ -396,7 +417,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 
@@ -410,7 +431,8 @@ main(int argc, char **argv)
     if (error == EAI_NONAME)
         return usage("an address is IPv4 or IPv6, as 127.0.0.1 or ::1, not", address);
     if (error != 0) {
-        fprintf(stderr, "%s: %s: %s\n", program, address, gai_strerror(error));
+        fprintf(stderr, "%s: %s: %s\n", program, address,
+                error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return 1;
     }
 

@@ -32,6 +32,24 @@ export IDLE_SECONDS=1
     play 'A connects' 'A sends until stuck' 'A hears all of it' 'A hears goodbye\n' 'A hears the end'
 }
 
+@test "who gets the rest of a reply later, and is silent from then on, is told goodbye too" {
+    hint "which time does do_write() name when it adds read_event? No byte will come to wind the clock again"
+    # The first send() takes only half of what it is given, as it does when a socket is full.
+    cat >"$BATS_TEST_TMPDIR/send.h" <<'END'
+#define _POSIX_C_SOURCE 200809L
+#include <sys/socket.h>
+static ssize_t half_at_first(int fd, const void *buf, size_t len, int flags)
+{
+    static int calls;
+    return send(fd, buf, calls++ > 0 ? len : len / 2, flags);
+}
+#define send half_at_first
+END
+    build_with -include "$BATS_TEST_TMPDIR/send.h"
+    start_server
+    play 'A connects' 'A sends Hello\n' 'A hears Uryyb\n' 'A hears goodbye\n' 'A hears the end'
+}
+
 closed() {
     [ "$(descriptors)" -le "$BEFORE" ]
 }

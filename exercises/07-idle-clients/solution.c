@@ -57,6 +57,18 @@ complain(const char *what)
     last = now;
 }
 
+/* Takes clients in again: one has left, or a second has passed. */
+static void
+resume_accept(evutil_socket_t fd, short events, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd;
+    (void)events;
+    if (event_add(server->listener_event, NULL) < 0)
+        event_add(server->retry_event, &one_second);
+}
+
 /* ======================= one client ======================= */
 
 /*
@@ -81,7 +93,6 @@ struct fd_state {
 
 static const char goodbye[] = "goodbye\n"; /* not ROT13: it is no answer */
 
-static void resume_accept(evutil_socket_t fd, short events, void *arg);
 static void do_read(evutil_socket_t fd, short events, void *arg);
 static void do_write(evutil_socket_t fd, short events, void *arg);
 
@@ -117,7 +128,7 @@ alloc_fd_state(struct server *server, evutil_socket_t fd)
     return state;
 }
 
-/* Ends the connection.  One that waits in the backlog can have its place. */
+/* Ends the connection.  A client that waits in the backlog may now have its place. */
 static void
 free_fd_state(struct fd_state *state)
 {
@@ -129,7 +140,7 @@ free_fd_state(struct fd_state *state)
         state->previous->next = state->next;
     else
         state->server->clients = state->next;
-    resume_accept(-1, EV_TIMEOUT, state->server);
+    resume_accept(-1, EV_TIMEOUT, state->server); /* as if the second had passed */
 
     event_free(state->read_event);
     event_free(state->write_event);
@@ -174,7 +185,7 @@ do_write(evutil_socket_t fd, short events, void *arg)
     memmove(state->buffer, state->buffer + state->write_upto, state->buffer_used);
     state->n_written = state->write_upto = 0;
 
-    /* To add what is added already, or delete what is not, costs nothing.  The time
+    /* To add what is added already, or to delete what is not, does no harm.  The time
      * for the next line begins here, when the client has all its replies. */
     if (state->at_eof || event_del(state->write_event) < 0 ||
         event_add(state->read_event, &state->server->idle_time) < 0)
@@ -282,18 +293,6 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
     return listener;
 }
 
-/* Takes clients in again: one has left, or a second has passed. */
-static void
-resume_accept(evutil_socket_t fd, short events, void *arg)
-{
-    struct server *server = arg;
-
-    (void)fd;
-    (void)events;
-    if (event_add(server->listener_event, NULL) < 0)
-        event_add(server->retry_event, &one_second);
-}
-
 static void
 do_accept(evutil_socket_t listener, short events, void *arg)
 {
@@ -338,6 +337,7 @@ run(const struct addrinfo *where, int idle_seconds)
 {
     struct server server = {.idle_time = {idle_seconds, 0}};
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigset_t signals;
     char name[80];
     int status = 1;
 
@@ -345,8 +345,8 @@ run(const struct addrinfo *where, int idle_seconds)
     if (listener < 0)
         return 1;
 
-    errno = ENOMEM; /* why something failed, unless it says something else */
-    /* SIGPIPE is ignored: it would end us for a client's sake. */
+    /* A libevent function that finds no memory need not set errno; the others do. */
+    errno = ENOMEM;
     if (!(server.base = event_base_new()) ||
         !(server.listener_event = event_new(server.base, listener, EV_READ | EV_PERSIST,
                                             do_accept, &server)) ||
@@ -355,9 +355,11 @@ run(const struct addrinfo *where, int idle_seconds)
         !(server.sigterm_event = evsignal_new(server.base, SIGTERM, stop, &server)) ||
         evutil_make_socket_nonblocking(listener) < 0 ||
         event_add(server.listener_event, NULL) < 0 ||
+        /* The first timer needs memory.  Take it now, not when accept() has failed. */
+        event_add(server.retry_event, &one_second) < 0 ||
         event_add(server.sigint_event, NULL) < 0 ||
         event_add(server.sigterm_event, NULL) < 0 ||
-        sigaction(SIGPIPE, &ignore, NULL) < 0 ||
+        sigaction(SIGPIPE, &ignore, NULL) < 0 || /* it would end us for a client's sake */
         printf("%s: listening on %s using %s\n", program, name,
                event_base_get_method(server.base)) < 0 ||
         fflush(stdout) == EOF) {
@@ -367,6 +369,10 @@ run(const struct addrinfo *where, int idle_seconds)
     } else {
         status = 0;
     }
+
+    /* libevent's handlers go with its events: no second Ctrl-C is to end us half way. */
+    sigfillset(&signals);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
 
     while (server.clients)
         free_fd_state(server.clients);
@@ -398,7 +404,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 

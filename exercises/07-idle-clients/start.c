@@ -55,6 +55,18 @@ complain(const char *what)
     last = now;
 }
 
+/* Takes clients in again: one has left, or a second has passed. */
+static void
+resume_accept(evutil_socket_t fd, short events, void *arg)
+{
+    struct server *server = arg;
+
+    (void)fd;
+    (void)events;
+    if (event_add(server->listener_event, NULL) < 0)
+        event_add(server->retry_event, &one_second);
+}
+
 /* ======================= one client ======================= */
 
 /*
@@ -77,7 +89,6 @@ struct fd_state {
     struct fd_state *next, *previous; /* in the list of clients */
 };
 
-static void resume_accept(evutil_socket_t fd, short events, void *arg);
 static void do_read(evutil_socket_t fd, short events, void *arg);
 static void do_write(evutil_socket_t fd, short events, void *arg);
 
@@ -113,7 +124,7 @@ alloc_fd_state(struct server *server, evutil_socket_t fd)
     return state;
 }
 
-/* Ends the connection.  One that waits in the backlog can have its place. */
+/* Ends the connection.  A client that waits in the backlog may now have its place. */
 static void
 free_fd_state(struct fd_state *state)
 {
@@ -125,7 +136,7 @@ free_fd_state(struct fd_state *state)
         state->previous->next = state->next;
     else
         state->server->clients = state->next;
-    resume_accept(-1, EV_TIMEOUT, state->server);
+    resume_accept(-1, EV_TIMEOUT, state->server); /* as if the second had passed */
 
     event_free(state->read_event);
     event_free(state->write_event);
@@ -170,7 +181,7 @@ do_write(evutil_socket_t fd, short events, void *arg)
     memmove(state->buffer, state->buffer + state->write_upto, state->buffer_used);
     state->n_written = state->write_upto = 0;
 
-    /* To add what is added already, or delete what is not, costs nothing. */
+    /* To add what is added already, or to delete what is not, does no harm. */
     if (state->at_eof || event_del(state->write_event) < 0 ||
         event_add(state->read_event, NULL) < 0)
         free_fd_state(state);
@@ -268,18 +279,6 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
     return listener;
 }
 
-/* Takes clients in again: one has left, or a second has passed. */
-static void
-resume_accept(evutil_socket_t fd, short events, void *arg)
-{
-    struct server *server = arg;
-
-    (void)fd;
-    (void)events;
-    if (event_add(server->listener_event, NULL) < 0)
-        event_add(server->retry_event, &one_second);
-}
-
 static void
 do_accept(evutil_socket_t listener, short events, void *arg)
 {
@@ -324,6 +323,7 @@ run(const struct addrinfo *where, int idle_seconds)
 {
     struct server server = {.idle_time = {idle_seconds, 0}};
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigset_t signals;
     char name[80];
     int status = 1;
 
@@ -331,8 +331,8 @@ run(const struct addrinfo *where, int idle_seconds)
     if (listener < 0)
         return 1;
 
-    errno = ENOMEM; /* why something failed, unless it says something else */
-    /* SIGPIPE is ignored: it would end us for a client's sake. */
+    /* A libevent function that finds no memory need not set errno; the others do. */
+    errno = ENOMEM;
     if (!(server.base = event_base_new()) ||
         !(server.listener_event = event_new(server.base, listener, EV_READ | EV_PERSIST,
                                             do_accept, &server)) ||
@@ -341,9 +341,11 @@ run(const struct addrinfo *where, int idle_seconds)
         !(server.sigterm_event = evsignal_new(server.base, SIGTERM, stop, &server)) ||
         evutil_make_socket_nonblocking(listener) < 0 ||
         event_add(server.listener_event, NULL) < 0 ||
+        /* The first timer needs memory.  Take it now, not when accept() has failed. */
+        event_add(server.retry_event, &one_second) < 0 ||
         event_add(server.sigint_event, NULL) < 0 ||
         event_add(server.sigterm_event, NULL) < 0 ||
-        sigaction(SIGPIPE, &ignore, NULL) < 0 ||
+        sigaction(SIGPIPE, &ignore, NULL) < 0 || /* it would end us for a client's sake */
         printf("%s: listening on %s using %s\n", program, name,
                event_base_get_method(server.base)) < 0 ||
         fflush(stdout) == EOF) {
@@ -353,6 +355,10 @@ run(const struct addrinfo *where, int idle_seconds)
     } else {
         status = 0;
     }
+
+    /* libevent's handlers go with its events: no second Ctrl-C is to end us half way. */
+    sigfillset(&signals);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
 
     while (server.clients)
         free_fd_state(server.clients);
@@ -384,7 +390,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 

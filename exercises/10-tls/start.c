@@ -41,8 +41,8 @@ struct server {
     struct event *listener_event;
     struct event *retry_event; /* accept() has failed, and it is time to try again */
     struct event *sigint_event, *sigterm_event;
-    SSL_CTX *tls;           /* what all connections share: certificate, key, options */
-    struct client *clients; /* all of them, to be freed at the end */
+    SSL_CTX *tls;             /* what all connections share: certificate, key, options */
+    struct fd_state *clients; /* all of them, to be freed at the end */
 };
 
 /*
@@ -60,59 +60,73 @@ complain(const char *what)
     last = now;
 }
 
-/* ======================= one client ======================= */
-
-struct client {
-    struct bufferevent *bev;
-
-    struct server *server;
-    struct client *next, *previous; /* in the list of clients */
-};
-
-static void resume_accept(evutil_socket_t fd, short events, void *arg);
-static void readcb(struct bufferevent *bev, void *ctx);
-static void writecb(struct bufferevent *bev, void *ctx);
-static void lastcb(struct bufferevent *bev, void *ctx);
-static void errorcb(struct bufferevent *bev, short error, void *ctx);
-
-static struct client *
-alloc_client(struct server *server, evutil_socket_t fd)
+/* Takes clients in again: one has left, or a second has passed. */
+static void
+resume_accept(evutil_socket_t fd, short events, void *arg)
 {
-    struct client *client = malloc(sizeof(*client));
+    struct server *server = arg;
 
-    if (!client)
-        return NULL;
-    client->bev = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
-    if (!client->bev) {
-        free(client);
-        return NULL;
-    }
-    bufferevent_setcb(client->bev, readcb, writecb, errorcb, client);
-    bufferevent_set_max_single_read(client->bev, MAX_LINE);
-
-    client->server = server;
-    client->previous = NULL;
-    client->next = server->clients;
-    if (client->next)
-        client->next->previous = client;
-    server->clients = client;
-    return client;
+    (void)fd;
+    (void)events;
+    if (event_add(server->listener_event, NULL) < 0)
+        event_add(server->retry_event, &one_second);
 }
 
-/* Ends the connection.  One that waits in the backlog can have its place. */
-static void
-free_client(struct client *client)
-{
-    if (client->next)
-        client->next->previous = client->previous;
-    if (client->previous)
-        client->previous->next = client->next;
-    else
-        client->server->clients = client->next;
-    resume_accept(-1, EV_TIMEOUT, client->server);
+/* ======================= one client ======================= */
 
-    bufferevent_free(client->bev);
-    free(client);
+struct fd_state {
+    struct bufferevent *bev;
+
+    int at_eof; /* the client will send no more */
+
+    struct server *server;
+    struct fd_state *next, *previous; /* in the list of clients */
+};
+
+static void readcb(struct bufferevent *bev, void *ctx);
+static void writecb(struct bufferevent *bev, void *ctx);
+static void errorcb(struct bufferevent *bev, short error, void *ctx);
+
+static struct fd_state *
+alloc_fd_state(struct server *server, evutil_socket_t fd)
+{
+    struct fd_state *state = malloc(sizeof(*state));
+
+    if (!state)
+        return NULL;
+    state->bev = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (!state->bev) {
+        free(state);
+        return NULL;
+    }
+    bufferevent_setcb(state->bev, readcb, writecb, errorcb, state);
+    bufferevent_set_max_single_read(state->bev, MAX_LINE);
+
+    state->at_eof = 0;
+
+    state->server = server;
+    state->previous = NULL;
+    state->next = server->clients;
+    if (state->next)
+        state->next->previous = state;
+    server->clients = state;
+    return state;
+}
+
+/* Ends the connection.  A client that waits in the backlog may now have its place. */
+static void
+free_fd_state(struct fd_state *state)
+{
+    if (state->next)
+        state->next->previous = state->previous;
+    if (state->previous)
+        state->previous->next = state->next;
+    else
+        state->server->clients = state->next;
+    resume_accept(-1, EV_TIMEOUT, state->server); /* as if the second had passed */
+
+    bufferevent_free(state->bev);
+    free(state);
 }
 
 /* How many of these bytes belong to complete lines. */
@@ -133,7 +147,7 @@ answer(struct bufferevent *bev, int all)
 {
     struct evbuffer *input = bufferevent_get_input(bev);
     struct evbuffer *output = bufferevent_get_output(bev);
-    char buf[2 * MAX_LINE]; /* less than a line was left, one read added a line at most */
+    char buf[2 * MAX_LINE]; /* the start of a line, and MAX_LINE that a read can add */
     ev_ssize_t n = evbuffer_copyout(input, buf, sizeof(buf));
 
     if (n < 0)
@@ -141,7 +155,7 @@ answer(struct bufferevent *bev, int all)
 
     size_t write_upto = all ? (size_t)n : complete_lines(buf, (size_t)n);
 
-    /* A longer line is passed on in pieces. */
+    /* A line longer than the buffer is passed on in pieces. */
     if (n >= MAX_LINE && write_upto == 0)
         write_upto = (size_t)n;
 
@@ -150,7 +164,8 @@ answer(struct bufferevent *bev, int all)
         return -1;
     if (evbuffer_add(output, buf, write_upto) < 0)
         return -1;
-    /* libevent is to send it now; if it could not arrange for that, we learn it here. */
+    /* libevent now waits until it can send, unless it found no memory for that: then
+     * only who asks again is told. */
     return write_upto > 0 ? bufferevent_enable(bev, EV_WRITE) : 0;
 }
 
@@ -158,10 +173,10 @@ answer(struct bufferevent *bev, int all)
 static void
 readcb(struct bufferevent *bev, void *ctx)
 {
-    struct client *client = ctx;
+    struct fd_state *state = ctx;
 
     if (answer(bev, 0) < 0) {
-        free_client(client);
+        free_fd_state(state);
         return;
     }
     /* Replies pile up: read no more until writecb() says that they are gone. */
@@ -173,27 +188,23 @@ readcb(struct bufferevent *bev, void *ctx)
 static void
 writecb(struct bufferevent *bev, void *ctx)
 {
-    if (bufferevent_enable(bev, EV_READ) < 0)
-        free_client(ctx);
-}
+    struct fd_state *state = ctx;
 
-/* All replies are sent, and no line will come any more. */
-static void
-lastcb(struct bufferevent *bev, void *ctx)
-{
-    (void)bev;
-    free_client(ctx);
+    if (state->at_eof || bufferevent_enable(bev, EV_READ) < 0)
+        free_fd_state(state);
 }
 
 /* Nothing more will come in: the client has said all, or it has gone. */
 static void
 errorcb(struct bufferevent *bev, short error, void *ctx)
 {
+    struct fd_state *state = ctx;
+
+    state->at_eof = 1;
     if ((error & BEV_EVENT_EOF) && answer(bev, 1) == 0 &&
         evbuffer_get_length(bufferevent_get_output(bev)) > 0)
-        bufferevent_setcb(bev, NULL, lastcb, errorcb, ctx);
-    else
-        free_client(ctx);
+        return; /* writecb() ends the connection when all is sent */
+    free_fd_state(state);
 }
 
 /* ======================= the server ======================= */
@@ -247,18 +258,6 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
     return listener;
 }
 
-/* Takes clients in again: one has left, or a second has passed. */
-static void
-resume_accept(evutil_socket_t fd, short events, void *arg)
-{
-    struct server *server = arg;
-
-    (void)fd;
-    (void)events;
-    if (event_add(server->listener_event, NULL) < 0)
-        event_add(server->retry_event, &one_second);
-}
-
 static void
 do_accept(evutil_socket_t listener, short events, void *arg)
 {
@@ -276,14 +275,14 @@ do_accept(evutil_socket_t listener, short events, void *arg)
         return;
     }
 
-    struct client *client = NULL;
+    struct fd_state *state = NULL;
 
-    if (evutil_make_socket_nonblocking(fd) < 0 || !(client = alloc_client(server, fd))) {
+    if (evutil_make_socket_nonblocking(fd) < 0 || !(state = alloc_fd_state(server, fd))) {
         complain("new client");
         evutil_closesocket(fd);
-    } else if (bufferevent_enable(client->bev, EV_READ) < 0) {
+    } else if (bufferevent_enable(state->bev, EV_READ) < 0) {
         complain("new client");
-        free_client(client);
+        free_fd_state(state);
     }
 }
 
@@ -335,6 +334,7 @@ run(const struct addrinfo *where)
 {
     struct server server = {0};
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigset_t signals;
     char name[80];
     int status = 1;
 
@@ -347,8 +347,8 @@ run(const struct addrinfo *where)
         return 1;
     }
 
-    errno = ENOMEM; /* why something failed, unless it says something else */
-    /* SIGPIPE is ignored: it would end us for a client's sake. */
+    /* A libevent function that finds no memory need not set errno; the others do. */
+    errno = ENOMEM;
     if (!(server.base = event_base_new()) ||
         !(server.listener_event = event_new(server.base, listener, EV_READ | EV_PERSIST,
                                             do_accept, &server)) ||
@@ -357,9 +357,11 @@ run(const struct addrinfo *where)
         !(server.sigterm_event = evsignal_new(server.base, SIGTERM, stop, &server)) ||
         evutil_make_socket_nonblocking(listener) < 0 ||
         event_add(server.listener_event, NULL) < 0 ||
+        /* The first timer needs memory.  Take it now, not when accept() has failed. */
+        event_add(server.retry_event, &one_second) < 0 ||
         event_add(server.sigint_event, NULL) < 0 ||
         event_add(server.sigterm_event, NULL) < 0 ||
-        sigaction(SIGPIPE, &ignore, NULL) < 0 ||
+        sigaction(SIGPIPE, &ignore, NULL) < 0 || /* it would end us for a client's sake */
         printf("%s: listening on %s using %s\n", program, name,
                event_base_get_method(server.base)) < 0 ||
         fflush(stdout) == EOF) {
@@ -370,8 +372,12 @@ run(const struct addrinfo *where)
         status = 0;
     }
 
+    /* libevent's handlers go with its events: no second Ctrl-C is to end us half way. */
+    sigfillset(&signals);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+
     while (server.clients)
-        free_client(server.clients);
+        free_fd_state(server.clients);
     if (server.sigterm_event)
         event_free(server.sigterm_event);
     if (server.sigint_event)
@@ -401,7 +407,7 @@ main(int argc, char **argv)
 {
     const char *port = argc > 1 ? argv[1] : "40713";
     const char *address = argc > 2 ? argv[2] : "127.0.0.1";
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *where;
 

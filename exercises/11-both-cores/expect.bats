@@ -23,7 +23,7 @@ owners() { # reads what ss -p prints
     start_server
     local steps=() serving
     for i in {1..64}; do steps+=("C$i connects"); done
-    play -q 1000 "${steps[@]}" 'C1 hears nothing' 3>&- &
+    play -q 4000 "${steps[@]}" 'C1 hears nothing' 3>&- &
     local players=$!
     wait_until has_clients 64
     sleep 0.3
@@ -49,4 +49,17 @@ fewer_listeners_than() { # N
     for _ in {1..20}; do
         play 'A connects' 'A sends Hello\n' 'A hears Uryyb\n'
     done
+}
+
+processes_are() { # N
+    [ "$(processes)" = "$1" ]
+}
+
+@test "of a process that is killed nothing stays, not even a zombie" {
+    hint "README.md, 'Hints': how does the first process wait? A zombie stays until its parent calls waitpid()"
+    start_server
+    expect "processes: one that starts the others, and WORKERS" "$(processes)" 3
+    kill -KILL "$(listeners | owners | tail -n 1)"
+    wait_until processes_are 2 || true
+    expect "processes, zombies counted, after one was killed" "$(processes)" 2
 }
