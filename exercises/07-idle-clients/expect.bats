@@ -17,8 +17,9 @@ export IDLE_SECONDS=1
 @test "who speaks in time may stay" {
     hint "each word begins the time anew: EV_PERSIST sees to it, or event_add() with a time"
     start_server
-    local speak=('A sends a' 'A hears nothing' 'A hears nothing' 'A hears nothing')
-    play 'A connects' "${speak[@]}" "${speak[@]}" "${speak[@]}" 'A sends \n' 'A hears nnn\n'
+    local speak=('A sends a' 'A hears nothing' 'A hears nothing')
+    play 'A connects' "${speak[@]}" "${speak[@]}" "${speak[@]}" "${speak[@]}" \
+        'A sends \n' 'A hears nnnn\n'
 }
 
 @test "who still has replies to read may stay, and is silent only afterwards" {

@@ -17,8 +17,9 @@ export IDLE_SECONDS=1
 @test "who speaks in time may stay" {
     hint "the time for reading counts from the last byte that came in"
     start_server
-    local speak=('A sends a' 'A hears nothing' 'A hears nothing' 'A hears nothing')
-    play 'A connects' "${speak[@]}" "${speak[@]}" "${speak[@]}" 'A sends \n' 'A hears nnn\n'
+    local speak=('A sends a' 'A hears nothing' 'A hears nothing')
+    play 'A connects' "${speak[@]}" "${speak[@]}" "${speak[@]}" "${speak[@]}" \
+        'A sends \n' 'A hears nnnn\n'
 }
 
 @test "who still has replies to read may stay" {
