@@ -1,7 +1,7 @@
 /*
  * fork-server: ROT13, a line at a time, a process for every client.
  *
- * Article: "ROT13 server (forking)".
+ * Article: "Forking ROT13 server".
  *
  * Every call here may wait as long as it likes: it keeps only its own client
  * waiting.  The price is a process for each of them: count them with
@@ -35,8 +35,9 @@ static volatile sig_atomic_t n_children;        /* reap() counts down */
 
 /*
  * Ends the loop in run(), even when the signal comes a moment before accept()
- * is called: on a closed listener it fails, it does not wait.  That is safe as
- * long as the loop opens no other descriptor, which would get the same number.
+ * is called: on a closed listener it fails, it does not wait.  That is safe
+ * because nothing in the loop but accept() itself opens a descriptor: no other
+ * can come to have the listener's number.
  */
 static void
 stop(int signal_number)
@@ -260,11 +261,11 @@ run(const struct addrinfo *where)
             _exit(0); /* the kernel closes what is open */
         default:
             if (n_children == 0)
-                group = pid;
+                group = pid; /* the first one, or the old group has died out */
             ++n_children;
             if (setpgid(pid, group) < 0) {
                 complain("setpgid");
-                kill(pid, SIGKILL);
+                kill(pid, SIGKILL); /* outside the group it would outlive us */
             }
             break;
         }
@@ -272,7 +273,7 @@ run(const struct addrinfo *where)
         sigprocmask(SIG_UNBLOCK, &signals, NULL);
     }
 
-    /* The group's number is ours as long as one child is not reaped: now none is. */
+    /* From here on no child is reaped, so if one is left, the group's number is ours. */
     sigprocmask(SIG_BLOCK, &signals, NULL);
     if (n_children > 0)
         kill(-group, SIGKILL); /* a child that somebody stopped would not heed SIGTERM */

@@ -301,7 +301,7 @@ run(const struct addrinfo *where)
     int maxfd = listener;
 
     while (!stopping) {
-        do_accept(listener, state, &maxfd);
+        do_accept(listener, state, &maxfd); /* no place: next time round we ask again */
 
         for (int fd = 0; fd <= maxfd; ++fd) {
             int over = 0;

@@ -3,7 +3,8 @@
  *
  * Article: the fragment on select().
  *
- * It prints whatever comes first, whoever says it, and sleeps in between.
+ * It prints whatever comes first, whoever says it, and sleeps in between: see
+ * what top says of it now.
  *
  * New since nonblocking-reader (stage 03): select() says who has something, and
  * only those are asked.

@@ -1,7 +1,7 @@
 /*
  * libevent-events: ROT13, a line at a time, on libevent's events.
  *
- * Article: "ROT13 server with Libevent".
+ * Article: "A low-level ROT13 server with Libevent".
  *
  * The same work in the same pieces as stage 04, but the loop is libevent's: we
  * say once which function to call when a socket is ready, and it calls back.
@@ -280,6 +280,7 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
     return listener;
 }
 
+/* Takes one client in, or, when there is no place for it, leaves it in the backlog. */
 static void
 do_accept(evutil_socket_t listener, short events, void *arg)
 {
@@ -292,7 +293,7 @@ do_accept(evutil_socket_t listener, short events, void *arg)
             /* Out of descriptors: the backlog has to wait.  See resume_accept(). */
             complain("accept");
             event_del(server->listener_event);
-            event_add(server->retry_event, &one_second);
+            event_add(server->retry_event, &one_second); /* cannot fail: see run() */
         }
         return;
     }
@@ -332,7 +333,7 @@ run(const struct addrinfo *where)
     if (listener < 0)
         return 1;
 
-    /* A libevent function that finds no memory need not set errno; the others do. */
+    /* What complain() says if a libevent function finds no memory and sets no errno. */
     errno = ENOMEM;
     if (!(server.base = event_base_new()) ||
         !(server.listener_event = event_new(server.base, listener, EV_READ | EV_PERSIST,
@@ -342,7 +343,8 @@ run(const struct addrinfo *where)
         !(server.sigterm_event = evsignal_new(server.base, SIGTERM, stop, &server)) ||
         evutil_make_socket_nonblocking(listener) < 0 ||
         event_add(server.listener_event, NULL) < 0 ||
-        /* The first timer needs memory.  Take it now, not when accept() has failed. */
+        /* The first timer needs memory: take it now, not when accept() has failed.
+         * It goes off once, and adds the listener, which is added already. */
         event_add(server.retry_event, &one_second) < 0 ||
         event_add(server.sigint_event, NULL) < 0 ||
         event_add(server.sigterm_event, NULL) < 0 ||
@@ -357,7 +359,8 @@ run(const struct addrinfo *where)
         status = 0;
     }
 
-    /* libevent's handlers go with its events: no second Ctrl-C is to end us half way. */
+    /* To free a signal's event gives the signal back its default action: block them,
+     * or a second Ctrl-C would end us half way. */
     sigfillset(&signals);
     sigprocmask(SIG_BLOCK, &signals, NULL);
 

@@ -31,8 +31,9 @@ static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes i
 
 /*
  * Ends the loop in run(), even when the signal comes a moment before accept()
- * is called: on a closed listener it fails, it does not wait.  That is safe as
- * long as the loop opens no other descriptor, which would get the same number.
+ * is called: on a closed listener it fails, it does not wait.  That is safe
+ * because nothing in the loop but accept() itself opens a descriptor: no other
+ * can come to have the listener's number.
  */
 static void
 stop(int signal_number)

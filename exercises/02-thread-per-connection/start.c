@@ -30,8 +30,9 @@ static volatile sig_atomic_t n_children;        /* reap() counts down */
 
 /*
  * Ends the loop in run(), even when the signal comes a moment before accept()
- * is called: on a closed listener it fails, it does not wait.  That is safe as
- * long as the loop opens no other descriptor, which would get the same number.
+ * is called: on a closed listener it fails, it does not wait.  That is safe
+ * because nothing in the loop but accept() itself opens a descriptor: no other
+ * can come to have the listener's number.
  */
 static void
 stop(int signal_number)
@@ -255,11 +256,11 @@ run(const struct addrinfo *where)
             _exit(0); /* the kernel closes what is open */
         default:
             if (n_children == 0)
-                group = pid;
+                group = pid; /* the first one, or the old group has died out */
             ++n_children;
             if (setpgid(pid, group) < 0) {
                 complain("setpgid");
-                kill(pid, SIGKILL);
+                kill(pid, SIGKILL); /* outside the group it would outlive us */
             }
             break;
         }
@@ -267,7 +268,7 @@ run(const struct addrinfo *where)
         sigprocmask(SIG_UNBLOCK, &signals, NULL);
     }
 
-    /* The group's number is ours as long as one child is not reaped: now none is. */
+    /* From here on no child is reaped, so if one is left, the group's number is ours. */
     sigprocmask(SIG_BLOCK, &signals, NULL);
     if (n_children > 0)
         kill(-group, SIGKILL); /* a child that somebody stopped would not heed SIGTERM */

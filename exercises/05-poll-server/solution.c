@@ -288,7 +288,7 @@ do_accept(int listener, struct table *table, int *maxfd)
     if (fd < 0) {
         if (listening_on < 0 || errno == EAGAIN || errno == EINTR ||
             errno == ECONNABORTED)
-            return 0; /* nobody there */
+            return 0; /* nobody there, or we are to stop */
         complain("accept");
         return -1;
     }
@@ -309,7 +309,7 @@ static int
 run(const struct addrinfo *where)
 {
     struct table table = {NULL, NULL, 0};
-    time_t accept_failed = 0; /* when it last did: do not try again in that second */
+    time_t accept_failed = 0; /* when it last failed: do not try again in that second */
     char name[80];
 
     int listener = open_listener(where, name, sizeof(name));

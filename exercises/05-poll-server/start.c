@@ -32,7 +32,8 @@ static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes i
 /*
  * Ends the loop in run(), even when the signal comes a moment before select()
  * is called: with a closed listener it fails, it does not wait.  (At our limit,
- * when the listener is not in the set, it waits for a second at most.)
+ * when the listener is not in the set, it waits for a second at most.)  That is
+ * safe because nothing in the loop but accept() opens a descriptor.
  */
 static void
 stop(int signal_number)
@@ -261,7 +262,7 @@ do_accept(int listener, struct fd_state **state, int *maxfd)
     if (fd < 0) {
         if (listening_on < 0 || errno == EAGAIN || errno == EINTR ||
             errno == ECONNABORTED)
-            return 0; /* nobody there */
+            return 0; /* nobody there, or we are to stop */
         complain("accept");
         return -1;
     }
@@ -279,7 +280,7 @@ static int
 run(const struct addrinfo *where)
 {
     struct fd_state *state[FD_SETSIZE] = {NULL}; /* by descriptor */
-    time_t accept_failed = 0; /* when it last did: do not try again in that second */
+    time_t accept_failed = 0; /* when it last failed: do not try again in that second */
     char name[80];
 
     /* First of all: the listener needs a place, too. */

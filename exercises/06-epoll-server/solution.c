@@ -327,7 +327,7 @@ run(const struct addrinfo *where)
     struct table table = {NULL, 0};
     struct epoll_event events[MAX_EVENTS];
     int stop_ends[2];
-    time_t accept_failed = 0; /* when it last did: do not try again in that second */
+    time_t accept_failed = 0; /* when it last failed: do not try again in that second */
     int backlog = 0;          /* somebody may be in the backlog */
     struct fd_state *listed = NULL;
     char name[80];

@@ -290,7 +290,7 @@ do_accept(int epfd, int listener, struct table *table)
 
     if (fd < 0) {
         if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
-            return 0; /* nobody there */
+            return 0; /* nobody there, or we are to stop */
         complain("accept");
         return -1;
     }
@@ -314,7 +314,7 @@ run(const struct addrinfo *where)
     struct table table = {NULL, 0};
     struct epoll_event events[MAX_EVENTS];
     int stop_ends[2];
-    time_t accept_failed = 0; /* when it last did: do not try again in that second */
+    time_t accept_failed = 0; /* when it last failed: do not try again in that second */
     int was_accepting = 1;
     char name[80];
 

@@ -1,7 +1,7 @@
 /*
  * Exercise 7, where to start: stage 05, and a time that nothing heeds yet.
  *
- * Article: "ROT13 server with Libevent".
+ * Article: "A low-level ROT13 server with Libevent".
  *
  * A client that says nothing for ten seconds is to be told goodbye.  At the
  * moment it may stay for ever, and keep its descriptor.
@@ -279,6 +279,7 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
     return listener;
 }
 
+/* Takes one client in, or, when there is no place for it, leaves it in the backlog. */
 static void
 do_accept(evutil_socket_t listener, short events, void *arg)
 {
@@ -291,7 +292,7 @@ do_accept(evutil_socket_t listener, short events, void *arg)
             /* Out of descriptors: the backlog has to wait.  See resume_accept(). */
             complain("accept");
             event_del(server->listener_event);
-            event_add(server->retry_event, &one_second);
+            event_add(server->retry_event, &one_second); /* cannot fail: see run() */
         }
         return;
     }
@@ -331,7 +332,7 @@ run(const struct addrinfo *where, int idle_seconds)
     if (listener < 0)
         return 1;
 
-    /* A libevent function that finds no memory need not set errno; the others do. */
+    /* What complain() says if a libevent function finds no memory and sets no errno. */
     errno = ENOMEM;
     if (!(server.base = event_base_new()) ||
         !(server.listener_event = event_new(server.base, listener, EV_READ | EV_PERSIST,
@@ -341,7 +342,8 @@ run(const struct addrinfo *where, int idle_seconds)
         !(server.sigterm_event = evsignal_new(server.base, SIGTERM, stop, &server)) ||
         evutil_make_socket_nonblocking(listener) < 0 ||
         event_add(server.listener_event, NULL) < 0 ||
-        /* The first timer needs memory.  Take it now, not when accept() has failed. */
+        /* The first timer needs memory: take it now, not when accept() has failed.
+         * It goes off once, and adds the listener, which is added already. */
         event_add(server.retry_event, &one_second) < 0 ||
         event_add(server.sigint_event, NULL) < 0 ||
         event_add(server.sigterm_event, NULL) < 0 ||
@@ -356,7 +358,8 @@ run(const struct addrinfo *where, int idle_seconds)
         status = 0;
     }
 
-    /* libevent's handlers go with its events: no second Ctrl-C is to end us half way. */
+    /* To free a signal's event gives the signal back its default action: block them,
+     * or a second Ctrl-C would end us half way. */
     sigfillset(&signals);
     sigprocmask(SIG_BLOCK, &signals, NULL);
 

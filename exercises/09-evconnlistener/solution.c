@@ -137,8 +137,8 @@ complete_lines(const char *buf, size_t len)
 }
 
 /*
- * Moves ROT13 of the complete lines from the input buffer to the output buffer,
- * or, if ALL is set, of everything.  Returns -1 when there is no memory for it.
+ * Takes the complete lines, or everything if ALL is set, out of the input buffer,
+ * and puts their ROT13 into the output buffer.  Returns -1 when there is no memory.
  */
 static int
 answer(struct bufferevent *bev, int all)
@@ -162,8 +162,8 @@ answer(struct bufferevent *bev, int all)
         return -1;
     if (evbuffer_add(output, buf, write_upto) < 0)
         return -1;
-    /* libevent now waits until it can send, unless it found no memory for that: then
-     * only who asks again is told. */
+    /* evbuffer_add() has made libevent wait until it can send.  If that failed, for
+     * want of memory, it did not say so; to enable EV_WRITE tries again, and says. */
     return write_upto > 0 ? bufferevent_enable(bev, EV_WRITE) : 0;
 }
 
@@ -309,7 +309,7 @@ run(const struct addrinfo *where)
     char name[80];
     int status = 1;
 
-    /* A libevent function that finds no memory need not set errno; the others do. */
+    /* What complain() says if a libevent function finds no memory and sets no errno. */
     errno = ENOMEM;
     if (!(server.base = event_base_new())) {
         complain("cannot start");
@@ -325,7 +325,8 @@ run(const struct addrinfo *where)
     if (!(server.retry_event = evtimer_new(server.base, resume_accept, &server)) ||
         !(server.sigint_event = evsignal_new(server.base, SIGINT, stop, &server)) ||
         !(server.sigterm_event = evsignal_new(server.base, SIGTERM, stop, &server)) ||
-        /* The first timer needs memory.  Take it now, not when accept() has failed. */
+        /* The first timer needs memory: take it now, not when accept() has failed.
+         * It goes off once, and adds the listener, which is added already. */
         event_add(server.retry_event, &one_second) < 0 ||
         event_add(server.sigint_event, NULL) < 0 ||
         event_add(server.sigterm_event, NULL) < 0 ||
@@ -340,7 +341,8 @@ run(const struct addrinfo *where)
         status = 0;
     }
 
-    /* libevent's handlers go with its events: no second Ctrl-C is to end us half way. */
+    /* To free a signal's event gives the signal back its default action: block them,
+     * or a second Ctrl-C would end us half way. */
     sigfillset(&signals);
     sigprocmask(SIG_BLOCK, &signals, NULL);
 

@@ -139,8 +139,8 @@ complete_lines(const char *buf, size_t len)
 }
 
 /*
- * Moves ROT13 of the complete lines from the input buffer to the output buffer,
- * or, if ALL is set, of everything.  Returns -1 when there is no memory for it.
+ * Takes the complete lines, or everything if ALL is set, out of the input buffer,
+ * and puts their ROT13 into the output buffer.  Returns -1 when there is no memory.
  */
 static int
 answer(struct bufferevent *bev, int all)
@@ -164,8 +164,8 @@ answer(struct bufferevent *bev, int all)
         return -1;
     if (evbuffer_add(output, buf, write_upto) < 0)
         return -1;
-    /* libevent now waits until it can send, unless it found no memory for that: then
-     * only who asks again is told. */
+    /* evbuffer_add() has made libevent wait until it can send.  If that failed, for
+     * want of memory, it did not say so; to enable EV_WRITE tries again, and says. */
     return write_upto > 0 ? bufferevent_enable(bev, EV_WRITE) : 0;
 }
 
@@ -258,6 +258,7 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
     return listener;
 }
 
+/* Takes one client in, or, when there is no place for it, leaves it in the backlog. */
 static void
 do_accept(evutil_socket_t listener, short events, void *arg)
 {
@@ -270,7 +271,7 @@ do_accept(evutil_socket_t listener, short events, void *arg)
             /* Out of descriptors: the backlog has to wait.  See resume_accept(). */
             complain("accept");
             event_del(server->listener_event);
-            event_add(server->retry_event, &one_second);
+            event_add(server->retry_event, &one_second); /* cannot fail: see run() */
         }
         return;
     }
@@ -312,7 +313,7 @@ run(const struct addrinfo *where, int n_workers)
     if (listener < 0)
         return 1;
 
-    /* A libevent function that finds no memory need not set errno; the others do. */
+    /* What complain() says if a libevent function finds no memory and sets no errno. */
     errno = ENOMEM;
     if (!(server.base = event_base_new()) ||
         !(server.listener_event = event_new(server.base, listener, EV_READ | EV_PERSIST,
@@ -322,7 +323,8 @@ run(const struct addrinfo *where, int n_workers)
         !(server.sigterm_event = evsignal_new(server.base, SIGTERM, stop, &server)) ||
         evutil_make_socket_nonblocking(listener) < 0 ||
         event_add(server.listener_event, NULL) < 0 ||
-        /* The first timer needs memory.  Take it now, not when accept() has failed. */
+        /* The first timer needs memory: take it now, not when accept() has failed.
+         * It goes off once, and adds the listener, which is added already. */
         event_add(server.retry_event, &one_second) < 0 ||
         event_add(server.sigint_event, NULL) < 0 ||
         event_add(server.sigterm_event, NULL) < 0 ||
@@ -337,7 +339,8 @@ run(const struct addrinfo *where, int n_workers)
         status = 0;
     }
 
-    /* libevent's handlers go with its events: no second Ctrl-C is to end us half way. */
+    /* To free a signal's event gives the signal back its default action: block them,
+     * or a second Ctrl-C would end us half way. */
     sigfillset(&signals);
     sigprocmask(SIG_BLOCK, &signals, NULL);
 
