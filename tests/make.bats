@@ -12,7 +12,7 @@ TOP=$BATS_TEST_DIRNAME/..
     assert_success
     for target in $(sed -n 's/^\.PHONY: //p' "$TOP/Makefile"); do
         case $target in
-            all | help | '$(STAGES)') ;;
+            all | help | '$(FOLDERS)') ;;
             *) assert_output --partial "make $target" ;;
         esac
     done
