@@ -159,15 +159,6 @@ ignores_sigchld(pid_t pid)
     return found && strtoull(found + 8, NULL, 16) >> (SIGCHLD - 1) & 1;
 }
 
-static int
-has_children(const struct tree *t, pid_t pid)
-{
-    for (size_t i = 0; i < t->n; ++i)
-        if (t->p[i].parent == pid)
-            return 1;
-    return 0;
-}
-
 int
 usage_of(pid_t root, int memory, struct usage *u)
 {
@@ -178,7 +169,7 @@ usage_of(pid_t root, int memory, struct usage *u)
             continue;
         ++u->processes;
         u->cpu += exact_cpu(&t.p[i]) + t.p[i].children;
-        if (has_children(&t, t.p[i].pid) && ignores_sigchld(t.p[i].pid))
+        if (ignores_sigchld(t.p[i].pid))
             u->unwaited = 1;
         char buf[4096];
         if (u->pss_kib < 0)

@@ -14,7 +14,7 @@ struct usage {
     double cpu;     /* seconds of processor time, that of reaped children included */
     double pss_kib; /* memory, a page shared by n processes counted as 1/n each */
     double rss_kib; /* memory, a shared page counted in full for each */
-    int unwaited;   /* a process with children ignores SIGCHLD: when they end, their
+    int unwaited;   /* a process ignores SIGCHLD: when its children end, their
                        processor time is lost, because nobody waits for them */
 };
 

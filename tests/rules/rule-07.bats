@@ -41,9 +41,11 @@ hold_end() {
 @test "rule 7: many clients at once ($CROWD)" {
     start_server $((CROWD + 100))
     # A backlog that is too short makes clients wait for seconds, one after another.
-    local result
-    result=$(timeout $((10 * SLOW)) "$CLIENT" crowd -t $((10 * SLOW)) "$CROWD") ||
-        expect "$CROWD clients connect and ask, all at once" "not done within 10 s" "done in a second or so"
+    # (On a busy machine a process for each may take long, too: that is not tested here.)
+    local result most=$((100 * SLOW))
+    if [ -n "${CHECK-}" ]; then most=20; fi
+    result=$(timeout "$most" "$CLIENT" crowd -t "$most" "$CROWD") ||
+        expect "$CROWD clients connect and ask, all at once" "not done within $most s" "done in a second or so"
     echo "# $result" >&3
 }
 
