@@ -781,8 +781,8 @@ do_scene(int argc, char **argv)
 struct member {
     int fd;
     bool up, turned_away;
-    unsigned answered; // rounds
-    size_t got;        // bytes of this round's answer
+    unsigned asked, answered; // rounds; who falls behind is not asked again
+    size_t got;               // bytes of the answer that is due
 };
 
 static size_t
@@ -838,7 +838,8 @@ crowd_connects(struct member *m, long n, int epoll)
 }
 
 /* Everybody who was answered in every round before says a line; the answers are
- * awaited. How many were answered. */
+ * awaited, and those of earlier rounds may still come. How many were answered in
+ * this one. */
 static long
 crowd_speaks(struct member *m, long n, int epoll, unsigned round)
 {
@@ -850,7 +851,7 @@ crowd_speaks(struct member *m, long n, int epoll, unsigned round)
             (opt.idle && i != n / 2))
             continue;
         size_t len = crowd_line(line, sizeof line, i, round);
-        m[i].got = 0;
+        m[i].asked++;
         asked++;
         if (send(m[i].fd, line, len, 0) != (ssize_t)len && !opt.at_least)
             crowd_fails(i, "sends a line", "", "that the server reads", strerror(errno));
@@ -862,23 +863,27 @@ crowd_speaks(struct member *m, long n, int epoll, unsigned round)
         for (int k = 0; k < count; k++) {
             long i = (long)events[k].data.u64;
             byte expect[80];
-            size_t len = crowd_line(line, sizeof line, i, round);
+            size_t len = crowd_line(line, sizeof line, i, m[i].answered);
             rotate(expect, (byte *)line, len);
             struct conn c = {.fd = m[i].fd, .step = "one of the crowd hears its answer"};
             receive(&c, sizeof line);
             if (c.ended && opt.at_least && m[i].got == 0) {
                 epoll_ctl(epoll, EPOLL_CTL_DEL, m[i].fd, NULL);
                 m[i].turned_away = true;
-                asked--;
-            } else if (c.ended || c.in.len > len - m[i].got || m[i].answered != round ||
+                asked -= m[i].asked > round;
+            } else if (c.ended || c.in.len > len - m[i].got ||
+                       m[i].asked == m[i].answered ||
                        memcmp(c.in.at, expect + m[i].got, c.in.len) != 0) {
                 note_sent(&c, (byte *)line, len);
                 broken(&c, expect, len, m[i].got, NULL, c.ended);
             } else if ((m[i].got += c.in.len) == len) {
-                m[i].answered++;
-                answered++;
-                until = now() + (opt.at_least && answered >= opt.at_least ? SECOND
-                                                                          : opt.patience);
+                bool late = m[i].answered++ < round;
+                m[i].got = 0;
+                answered += !late;
+                if (!late && opt.at_least && answered >= opt.at_least)
+                    until = now() + SECOND;
+                else if (!late)
+                    until = now() + opt.patience;
             }
             free(c.in.at);
         }
