@@ -9,6 +9,7 @@ setup_file() {
 # Says Hello with openssl s_client, and prints what comes back.
 answer_to_hello() { # ARGUMENT...
     local answer=$BATS_TEST_TMPDIR/answer
+    : >"$answer" # now, not when the client has started: there may be an answer to another
     openssl s_client -quiet -connect 127.0.0.1:40713 -CAfile "$TLS_CERT" -verify_ip 127.0.0.1 \
         -verify_return_error -verify_quiet "$@" <<<Hello >"$answer" 2>"$answer.err" 3>&- &
     local client=$!
