@@ -17,7 +17,7 @@ teardown() {
 # Waits until the command succeeds, $PATIENCE seconds at most (10); a status of 3
 # says that it never will.
 wait_until() { # COMMAND...
-    local deadline=$((SECONDS + ${PATIENCE:-10} + 1)) status
+    local deadline=$((SECONDS + ${PATIENCE:-10} + 1)) status pause=0.02
     while [ "$SECONDS" -lt "$deadline" ]; do
         status=0
         "$@" || status=$?
@@ -25,7 +25,8 @@ wait_until() { # COMMAND...
             0) return 0 ;;
             3) return 1 ;;
         esac
-        sleep 0.02
+        sleep "$pause"
+        pause=0.1 # asking costs, too
     done
     return 1
 }

@@ -6,11 +6,13 @@
 #             after every test, and its "listening on" line is waited for
 #   PATIENCE  seconds to wait for what must come (20)
 #   CROWD     clients at once in the test of that name (1000)
+#   CHURN     clients one after the other, where there are many (1000)
 #   SLOW      how many times slower it may be (1), under valgrind say
 #   MANY      more clients at once than a select() can watch (1100)
 #   SPINS     not empty: uses a whole core by design (stage 03)
 
 CROWD=${CROWD:-1000}
+CHURN=${CHURN:-1000}
 SLOW=${SLOW:-1}
 PATIENCE=${PATIENCE:-$((20 * SLOW))}
 CLIENT=$BATS_TEST_DIRNAME/../rot13-client

@@ -23,6 +23,7 @@ set_stage() { # NN: exports PROGRAM, the file; SERVER, the command; and what goe
     esac
     # Under valgrind or its like, a process for each client would not fit into the memory
     # of every machine, nor asking each in turn into anybody's patience.
-    export MANY=
+    export MANY= CHURN=${CHURN-}
+    if [ -n "${SLOW-}" ]; then CHURN=${CHURN:-100}; fi
     if [[ $1 == 0[23] && -n ${SLOW-} ]]; then CROWD=100 MANY=100; fi
 }

@@ -57,6 +57,6 @@ still_serves() {
 
 @test "rule 6: clients that come and go, not always politely" {
     start_server
-    client churn 300
+    client churn $((CHURN / 10 * 3))
     still_serves
 }
