@@ -982,6 +982,7 @@ do_churn(long n)
 struct flood { // what the two processes share
     _Atomic uint64_t moved;
     _Atomic int wrong, lost;
+    _Atomic bool stuck; // nobody has been able to send anything for half a second
 };
 
 static void
@@ -1026,7 +1027,7 @@ do_flood(long seconds)
         flooders[i].step = "a flooder connects";
         connect_now(&flooders[i], false);
     }
-    int64_t end = now() + seconds * SECOND;
+    int64_t end = now() + seconds * SECOND, limit = end + opt.patience;
 
     /* The flooders are a process of their own, so that what is measured is the server
      * and not how busy we are ourselves. */
@@ -1036,22 +1037,25 @@ do_flood(long seconds)
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         struct pollfd *p = must(calloc(n, sizeof *p));
-        while (now() < end) {
+        while (1) {
             for (size_t i = 0; i < n; i++)
                 p[i] = (struct pollfd){.fd = flooders[i].fd,
                                        .events = opt.unread ? POLLOUT : POLLIN | POLLOUT};
-            if (poll(p, n, 100) > 0)
+            if (poll(p, n, 500) > 0)
                 for (size_t i = 0; i < n; i++)
                     flood_turn(&flooders[i], p[i].revents, f);
+            else
+                f->stuck = true;
         }
-        _exit(0);
     }
     for (size_t i = 0; i < n; i++)
         close(flooders[i].fd);
 
     long asked = 0;
     int64_t longest = 0;
-    for (int64_t start; (start = now()) < end; asked++) {
+    /* Those who do not read burden nobody until all buffers on the way are full. */
+    for (int64_t start;
+         (start = now()) < end || (opt.unread && !f->stuck && start < limit); asked++) {
         char line[80];
         crowd_line(line, sizeof line, asked, 0);
         ask(&c, line);
@@ -1060,6 +1064,7 @@ do_flood(long seconds)
             longest = took;
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
+    kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     printf("longest wait %.1f ms over %ld lines; %zu flooders moved %llu bytes",
            (double)longest / 1000, asked, n, (unsigned long long)f->moved);
