@@ -232,11 +232,11 @@ watch_disk() { # PID
 }
 
 @test "check: interrupted, it leaves nothing running" {
-    env -u STAGE SERVER="$MARK -lk 127.0.0.1 40713" RULES=2,3 PATIENCE=3 "$CHECK" >"$BATS_TEST_TMPDIR/output" 2>&1 3>&- &
+    env -u STAGE SERVER="$MARK -lk 127.0.0.1 40713" RULES=2,4 PATIENCE=5 "$CHECK" >"$BATS_TEST_TMPDIR/output" 2>&1 3>&- &
     local pid=$!
-    # The first rule is judged: it is about to try the second, or does so.
+    # The first rule is judged: it is about to try the second, in which nc keeps it waiting, or does so.
     PATIENCE=60 wait_until grep -q "^rule" "$BATS_TEST_TMPDIR/output" || fail "$(cat "$BATS_TEST_TMPDIR/output")"
-    PATIENCE=60 wait_until port_is_taken || fail "rule 3 has started no server"
+    PATIENCE=60 wait_until port_is_taken || fail "rule 4 has started no server"
     kill "$pid"
     wait "$pid" || true
     wait_until nothing_runs || fail "$(pgrep -af "$BATS_TEST_TMPDIR")"
