@@ -877,13 +877,12 @@ crowd_speaks(struct member *m, long n, int epoll, unsigned round)
                 note_sent(&c, (byte *)line, len);
                 broken(&c, expect, len, m[i].got, NULL, c.ended);
             } else if ((m[i].got += c.in.len) == len) {
-                bool late = m[i].answered++ < round;
                 m[i].got = 0;
-                answered += !late;
-                if (!late && opt.at_least && answered >= opt.at_least)
-                    until = now() + SECOND;
-                else if (!late)
-                    until = now() + opt.patience;
+                if (m[i].answered++ == round) { // not a late one
+                    answered++;
+                    bool enough = opt.at_least && answered >= opt.at_least;
+                    until = now() + (enough ? SECOND : opt.patience);
+                }
             }
             free(c.in.at);
         }
