@@ -31,6 +31,14 @@ wait_until() { # COMMAND...
     return 1
 }
 
+# Leaves in $PYTHON the interpreter itself: what is in the PATH may be a script that
+# looks for it. Where there is none the test is skipped.
+find_python() {
+    command -v python3 >/dev/null || skip "no python3 on this machine"
+    # shellcheck disable=SC2034 # for the tests
+    PYTHON=$(python3 -c 'import sys; print(sys.executable)')
+}
+
 cpu_time_of() { # PID...: hundredths of a second
     local pid
     for pid; do

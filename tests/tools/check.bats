@@ -90,7 +90,7 @@ teardown() {
 
 # Answers every line, a fifth of a second after the one before.
 slow_server() {
-    command -v python3 >/dev/null || skip "no python3 on this machine"
+    find_python
     cat >"$BATS_TEST_TMPDIR/slow.py" <<'END'
 import codecs, socket, threading, time
 
@@ -104,8 +104,7 @@ listener = socket.create_server(('127.0.0.1', 40713))
 while True:
     threading.Thread(target=serve, args=(listener.accept()[0],)).start()
 END
-    # The interpreter itself: what is in the PATH may be a script that looks for it.
-    SLOW_SERVER="$(python3 -c 'import sys; print(sys.executable)') -IS $BATS_TEST_TMPDIR/slow.py"
+    SLOW_SERVER="$PYTHON -IS $BATS_TEST_TMPDIR/slow.py"
 }
 
 @test "check: a server that is slow costs each rule seconds, and the report says so" {

@@ -9,7 +9,7 @@ CLIENT=$BATS_TEST_DIRNAME/../rot13-client
 # A server for ten clients. The first line of the last one is answered with REPLY, after
 # all the others have been answered twice.
 last_one_has_to_wait() { # REPLY
-    command -v python3 >/dev/null || skip "no python3 on this machine"
+    find_python
     cat >"$BATS_TEST_TMPDIR/server.py" <<'END'
 import codecs, selectors, socket, sys
 
@@ -31,7 +31,7 @@ while True:
         if answered == 18:
             last.sendall(sys.argv[1].encode() + b'\n')
 END
-    "$(python3 -c 'import sys; print(sys.executable)')" -IS "$BATS_TEST_TMPDIR/server.py" "$1" 3>&- &
+    "$PYTHON" -IS "$BATS_TEST_TMPDIR/server.py" "$1" 3>&- &
     started $!
     wait_for_listener 40713
 }
