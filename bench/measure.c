@@ -25,6 +25,7 @@
 struct process {
     pid_t pid;
     pid_t parent;
+    char state;      /* as ps shows it: Z has ended, and nobody has waited for it */
     double own;      /* seconds of processor time, in ticks of 10 ms as a rule */
     double children; /* the same, of the children that it has waited for */
     int ours;
@@ -61,13 +62,15 @@ read_stat(pid_t pid, struct process *p)
     const char *rest = strrchr(buf, ')');
     if (rest == NULL)
         return 0;
+    char state;
     long parent, utime, stime, cutime, cstime;
-    if (sscanf(rest + 1, " %*c %ld %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld %ld %ld",
-               &parent, &utime, &stime, &cutime, &cstime) != 5)
+    if (sscanf(rest + 1, " %c %ld %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld %ld %ld",
+               &state, &parent, &utime, &stime, &cutime, &cstime) != 6)
         return 0;
     double tick = (double)sysconf(_SC_CLK_TCK);
     *p = (struct process){.pid = pid,
                           .parent = (pid_t)parent,
+                          .state = state,
                           .own = (double)(utime + stime) / tick,
                           .children = (double)(cutime + cstime) / tick};
     return 1;
@@ -167,6 +170,10 @@ usage_of(pid_t root, int memory, struct usage *u)
     for (size_t i = 0; i < t.n; ++i) {
         if (!t.p[i].ours)
             continue;
+        if (t.p[i].pid == root && t.p[i].state == 'Z') {
+            u->processes = 0;
+            break;
+        }
         ++u->processes;
         u->cpu += exact_cpu(&t.p[i]) + t.p[i].children;
         if (ignores_sigchld(t.p[i].pid))

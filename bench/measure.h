@@ -22,7 +22,7 @@ struct usage {
  * Looks at process ROOT and its descendants.  The memory is filled in when
  * MEMORY is not 0 (it takes a while with many processes), and is negative when
  * the kernel does not let us see it.  Returns the number of processes, 0 when
- * ROOT is gone.
+ * ROOT has ended, also when its parent has not waited for it yet.
  */
 int usage_of(pid_t root, int memory, struct usage *u);
 
