@@ -31,6 +31,24 @@ wait_until() { # COMMAND...
     return 1
 }
 
+# make run at a terminal of its own, where Ctrl-C goes to make, to its shell and to what
+# that has started, all at once.
+make_run() { # ARGUMENT...
+    command -v script >/dev/null || skip "no script on this machine"
+    rm -f "$BATS_TEST_TMPDIR/keyboard" "$BATS_TEST_TMPDIR/out"
+    mkfifo "$BATS_TEST_TMPDIR/keyboard"
+    timeout -k 5 20 script -qefc "make --no-print-directory run $*" "$BATS_TEST_TMPDIR/out" \
+        <"$BATS_TEST_TMPDIR/keyboard" >/dev/null 3>&- &
+    started $!
+    exec 8>"$BATS_TEST_TMPDIR/keyboard"
+}
+
+ctrl_c() {
+    printf '\003' >&8
+    exec 8>&-
+    wait "${STARTED[-1]}" || [ "$?" -eq 130 ]
+}
+
 # Leaves in $PYTHON the interpreter itself: what is in the PATH may be a script that
 # looks for it. Where there is none the test is skipped.
 find_python() {
