@@ -840,9 +840,10 @@ static struct {
 static void
 look_at_server(struct usage *u)
 {
-    check_server();
-    if (server && usage_of(server, 0, u) == 0)
+    if (server && usage_of(server, 0, u) == 0) {
+        check_server();
         die("process %ld has ended", (long)server);
+    }
 }
 
 static void
@@ -1302,8 +1303,10 @@ main(int argc, char **argv)
     }
     struct usage empty = {0}, full;
     probe_or_die(0); /* what the first connection costs is not the price of a second */
-    if (server && usage_of(server, 1, &empty) == 0)
+    if (server && usage_of(server, 1, &empty) == 0) {
+        check_server();
         die("--pid %ld: there is no such process", (long)server);
+    }
 
     struct report report = {.pss_kib = -1, .rss_kib = -1};
     open_all();
