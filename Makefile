@@ -17,7 +17,7 @@ help:
 	@echo "make check STAGE=04    puts one server to the test, rule by rule;"
 	@echo "                       SERVER=\"COMMAND\" any other, RULES=2,3 some rules only"
 	@echo "make fuzz              random streams against all servers, until Ctrl-C"
-	@echo "make torture           lets the servers' system calls fail, one after another; 20 minutes"
+	@echo "make torture           lets the servers' system calls fail, one after another; 10-20 minutes"
 	@echo "make mutants           puts mistakes into the servers and demands that the rules find them"
 	@echo "make timeline STAGE=04 draws who waits for whom, from what strace saw; also SERVER=COMMAND,"
 	@echo "                       READER=COMMAND, FORMAT=text; without STAGE all of them, and the sheet"

@@ -9,7 +9,7 @@ export IDLE_SECONDS=1
 }
 
 @test "who stops in the middle of a line is told goodbye too" {
-    hint "errorcb() with BEV_EVENT_TIMEOUT: goodbye goes into the output, and lastcb() frees"
+    hint "errorcb() with BEV_EVENT_TIMEOUT: goodbye goes into the output, and writecb() frees"
     start_server
     play 'A connects' 'A sends Hello\nHel' 'A hears Uryyb\n' 'A hears goodbye\n' 'A hears the end'
 }
