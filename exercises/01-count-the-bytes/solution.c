@@ -27,7 +27,7 @@
 static const char program[] = "count-the-bytes";
 
 static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes it */
-static volatile sig_atomic_t n_children;        /* reap() counts down */
+static volatile sig_atomic_t group;             /* of the children; 0: there are none */
 
 /*
  * Ends the loop in run(), even when the signal comes a moment before accept()
@@ -44,15 +44,18 @@ stop(int signal_number)
     listening_on = -1;
 }
 
-/* A process that has ended stays, as a zombie, until its parent asks for it. */
+/* A child that has ended stays, as a zombie, until its parent asks for it. */
 static void
 reap(int signal_number)
 {
     int saved_errno = errno;
+    pid_t pid = 0;
 
     (void)signal_number;
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        --n_children;
+    while (group > 0 && (pid = waitpid(-group, NULL, WNOHANG)) > 0)
+        ;
+    if (pid < 0)
+        group = 0; /* the last one has gone, and the number may go to somebody else */
     errno = saved_errno;
 }
 
@@ -208,7 +211,6 @@ static int
 run(const struct addrinfo *where)
 {
     sigset_t signals; /* those that have a handler */
-    pid_t group = 0;  /* the children are a group, so that one kill() ends them all */
     char name[80];
 
     sigemptyset(&signals);
@@ -256,12 +258,12 @@ run(const struct addrinfo *where)
             child(fd);
             _exit(0); /* the kernel closes what is open */
         default:
-            if (n_children == 0)
-                group = pid; /* the first one, or the old group has died out */
-            ++n_children;
             if (setpgid(pid, group) < 0) {
                 complain("setpgid");
                 kill(pid, SIGKILL); /* outside the group it would outlive us */
+                waitpid(pid, NULL, 0);
+            } else if (group == 0) {
+                group = pid; /* the first one gives its number to the group */
             }
             break;
         }
@@ -271,10 +273,11 @@ run(const struct addrinfo *where)
 
     /* From here on no child is reaped, so if one is left, the group's number is ours. */
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    if (n_children > 0)
+    if (group > 0) {
         kill(-group, SIGKILL); /* a child that somebody stopped would not heed SIGTERM */
-    while (wait(NULL) > 0)
-        ;
+        while (waitpid(-group, NULL, 0) > 0)
+            ;
+    }
     return 0;
 }
 
