@@ -16,6 +16,7 @@
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -108,9 +109,12 @@ main(int argc, char **argv)
     const char *path = argc > 3 ? argv[3] : "/";
     char query[4096];
 
-    if (argc > 4 || path[0] != '/' || strpbrk(path, " \r\n")) {
+    if (argc > 4 || port[strspn(port, "0123456789")] != '\0' || strlen(port) > 5 ||
+        atoi(port) < 1 || atoi(port) > 65535 || path[0] != '/' ||
+        strpbrk(path, " \r\n")) {
         fprintf(stderr,
-                "usage: %s [HOST [PORT [PATH]]], PATH begins with / and has no space\n",
+                "usage: %s [HOST [PORT [PATH]]], PORT is a number from 1 to 65535,"
+                " PATH begins with / and has no space\n",
                 program);
         return 2;
     }

@@ -252,7 +252,7 @@ handle_signals(void)
 
 /*
  * Takes one client in.  Returns -1, having said why, when there is no place for
- * it: it stays in the backlog.
+ * one: who comes stays in the backlog.  (Linux says so also when nobody has come.)
  */
 static int
 do_accept(int listener, struct fd_state **state, int *maxfd)

@@ -411,7 +411,7 @@ start_server(void)
  * them take no more room than one, and what is read out of it is within 0.4 %.
  */
 #define STEPS 128UL
-static uint64_t histogram[STEPS * 40]; /* up to 2^45 ns, nine hours */
+static uint64_t histogram[STEPS * 40]; /* up to 2^46 ns, 19 hours */
 static uint64_t samples, slowest;
 
 static void
@@ -946,7 +946,9 @@ wait_for_events(uint64_t now, uint64_t wake)
     now = now_ns();
     for (int i = 0; i < n; ++i) {
         struct conn *c = events[i].data.ptr;
-        /* Answers first: they may end the connection, and open another in its place. */
+        /* Answers first: they may end the connection.  (They may open another in its
+         * place, with the same number even: to push that is no mistake, and does
+         * nothing.) */
         int fd = c->fd;
         if (events[i].events & ~(uint32_t)EPOLLOUT)
             pull(c, now);

@@ -254,14 +254,18 @@ silence(void)
 
 /* Every byte renews the patience with a server, but not for ever: who says a byte now and
  * then would never be done. */
-#define LIMIT (5 * opt.patience)
+static int64_t
+longest(void)
+{
+    return 5 * opt.patience;
+}
 
 static const char *
 too_slow(const char *what)
 {
     static char text[80];
     snprintf(text, sizeof text, "still %s after %g s: too slow", what,
-             (double)LIMIT / SECOND);
+             (double)longest() / SECOND);
     return text;
 }
 
@@ -378,7 +382,7 @@ static void
 send_all(struct conn *all, size_t n, struct conn *c, const byte *at, size_t len,
          int flags)
 {
-    int64_t until = now() + opt.patience, limit = now() + LIMIT;
+    int64_t until = now() + opt.patience, limit = now() + longest();
     for (size_t done = 0; done < len;) {
         if (now() > limit)
             broken(c, NULL, 0, 0, "that the server goes on reading", too_slow("reading"));
@@ -420,7 +424,7 @@ send_all(struct conn *all, size_t n, struct conn *c, const byte *at, size_t len,
 static void
 hear(struct conn *c, const byte *expect, size_t len)
 {
-    int64_t until = now() + opt.patience, limit = now() + LIMIT;
+    int64_t until = now() + opt.patience, limit = now() + longest();
     c->unread = false;
     for (size_t heard = 0;;) {
         size_t n = least(c->in.len, len - heard), same = n;
@@ -537,7 +541,7 @@ static void
 send_until_stuck(struct conn *c)
 {
     const size_t bound = 64 << 20; // far more than all buffers on the way can hold
-    int64_t until = now() + opt.patience, limit = now() + LIMIT;
+    int64_t until = now() + opt.patience, limit = now() + longest();
     c->unread = true;
     while (c->stuck < bound) {
         if (now() > limit)
@@ -945,7 +949,7 @@ do_crowd(long n)
 static int
 do_churn(long n)
 {
-    int64_t start = now(), limit = start + LIMIT;
+    int64_t start = now(), limit = start + longest();
     for (long i = 0; i < n; i++) {
         struct conn c = {.step = "one of many connects, asks and hears its answer"};
         char line[80];
@@ -953,7 +957,7 @@ do_churn(long n)
             broken(&c, NULL, 0, 0, "a hundred such clients served, one after the other",
                    too_slow("not done"));
         if (i % 100 == 0)
-            limit = now() + LIMIT;
+            limit = now() + longest();
         crowd_line(line, sizeof line, i, 0);
         connect_now(&c, false);
         if (i % 10 == 5) { // goes with its answer unread, which resets the connection
@@ -1324,7 +1328,7 @@ slot_turn(struct slot *t, short ready, int64_t time, int settle)
     }
     if (t->verdict == RUNNING && time - t->progress > opt.patience)
         slot_wrong(t, silence());
-    else if (t->verdict == RUNNING && time - t->begun > LIMIT)
+    else if (t->verdict == RUNNING && time - t->begun > longest())
         slot_wrong(t, too_slow("coming"));
 }
 
@@ -1601,6 +1605,8 @@ do_fuzz(void)
             busy += t->c.fd >= 0;
         }
         slots_turn(slots, n, 1000);
+        if (interrupted) // Ctrl-C has gone to the server, too
+            break;
         for (size_t i = 0; i < n; i++) {
             struct slot *t = slots[i];
             if (t->verdict == WRONG) {
@@ -1694,19 +1700,23 @@ descendants(struct process **found)
     if (!proc)
         die(1, "/proc: %s", strerror(errno));
     for (struct dirent *entry; (entry = readdir(proc));) {
-        char path[300], state = 0;
+        char path[300], stat[200], state = 0;
         struct process p = {.pid = (pid_t)strtol(entry->d_name, NULL, 10)};
         snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
         FILE *f = p.pid > 0 ? fopen(path, "r") : NULL;
         if (!f)
             continue;
-        if (fscanf(f, "%*d (%31[^)]%*[)] %c %d", p.name, &state, &p.parent) == 3 &&
+        stat[fread(stat, 1, sizeof stat - 1, f)] = '\0';
+        fclose(f);
+        // The name stands in parentheses and may hold some itself.
+        char *name = strchr(stat, '('), *end = strrchr(stat, ')');
+        if (name && end && sscanf(end + 1, " %c %d", &state, &p.parent) == 2 &&
             state != 'Z' && state != 'X') {
+            snprintf(p.name, sizeof p.name, "%.*s", (int)(end - name - 1), name + 1);
             if (n % 64 == 0)
                 all = must(realloc(all, (n + 64) * sizeof *all));
             all[n++] = p;
         }
-        fclose(f);
     }
     closedir(proc);
 

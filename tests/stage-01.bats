@@ -84,7 +84,7 @@ start_httpd() { # a web server on $PORT, its pages in $BATS_TEST_TMPDIR/www
 }
 
 @test "01-blocking-client: bad arguments get a usage line, exit status 2" {
-    for arguments in 'a 80 no-slash' 'a 80 /with\ space' 'a 80 / more'; do
+    for arguments in 'a 65616' 'a 0' 'a http' "a ''" 'a 80 no-slash' 'a 80 /with\ space' 'a 80 / more'; do
         eval "run \"$CLIENT\" $arguments"
         assert_failure 2
         assert_equal "${#lines[@]}" 1

@@ -33,7 +33,8 @@ static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes i
  * Ends the loop in run(), even when the signal comes a moment before select()
  * is called: with a closed listener it fails, it does not wait.  (At our limit,
  * when the listener is not in the set, it waits for a second at most.)  That is
- * safe because nothing in the loop but accept() opens a descriptor.
+ * safe because nothing in the loop but accept() itself opens a descriptor: no other
+ * can come to have the listener's number.
  */
 static void
 stop(int signal_number)
@@ -292,7 +293,6 @@ run(const struct addrinfo *where)
     int listener = open_listener(where, name, sizeof(name));
     if (listener < 0)
         return 1;
-
     listening_on = listener;
 
     if (make_nonblocking(listener) < 0 || handle_signals() < 0 ||

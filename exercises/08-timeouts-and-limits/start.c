@@ -336,8 +336,8 @@ run(const struct addrinfo *where, int idle_seconds, int rate)
         status = 0;
     }
 
-    /* To free a signal's event gives the signal back its default action: block them,
-     * or a second Ctrl-C would end us half way. */
+    /* To free a signal's event gives the signal back the action it had, as a rule to end
+     * the program: block them, or a second Ctrl-C would end us half way. */
     sigfillset(&signals);
     sigprocmask(SIG_BLOCK, &signals, NULL);
 

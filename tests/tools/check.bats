@@ -41,6 +41,17 @@ teardown() {
     "$CLIENT" free
 }
 
+@test "check: a rule of which not all was tried is not kept" {
+    # A bats that is killed after the first test.
+    printf '#!/bin/sh\necho 1..7\necho ok 1 rule 2: one of them\nkill -9 $$\n' >"$BATS_TEST_TMPDIR/bats"
+    chmod +x "$BATS_TEST_TMPDIR/bats"
+    PATH=$BATS_TEST_TMPDIR:$PATH check "$RIGHT"
+    assert_failure 1
+    assert_line --partial "rule  2  skipped"
+    assert_line --partial "because:  its tests were not all tried: bats ended with status 137"
+    assert_line "0 kept, 0 broken, 1 skipped"
+}
+
 @test "check: a command that does not listen is told, with what it printed" {
     check "echo I am broken; printf '%1000s'; exec sleep 100"
     assert_failure 1

@@ -50,3 +50,14 @@ END
     assert_output --partial 'received: Pyvrag 9 va ebhaq 1\n'
     assert_output --partial 'expected: Pyvrag 9 va ebhaq 0\n'
 }
+
+@test "guard: a process whose name is odd is ended, too" {
+    cp "$(command -v sleep)" "$BATS_TEST_TMPDIR/odd) (one"
+    "$CLIENT" guard -k 500 -- bash -c '"$0" 61 & exec sleep 62' "$BATS_TEST_TMPDIR/odd) (one" 3>&- &
+    started $!
+    wait_until pgrep -f "$BATS_TEST_TMPDIR/odd"
+    kill $!
+    wait $! || true
+    run pgrep -f "$BATS_TEST_TMPDIR/odd"
+    assert_output ""
+}
