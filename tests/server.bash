@@ -166,6 +166,24 @@ cpu_time() { # hundredths of a second
     cpu_time_of $(descendants "$GUARD")
 }
 
+# Watches the server for a second: in $USED how much of it it had a processor (hundredths),
+# in $LOOKS how often it was looked at, and in $AWAKE how often it was found running, or
+# waiting for nothing but a processor. On a busy machine one that spins gets little time,
+# but it never sleeps.
+watch_a_second() {
+    local all before end=$((${EPOCHREALTIME//[!0-9]/} + 1000000))
+    all=$(descendants "$GUARD")
+    before=$(cpu_time)
+    LOOKS=0 AWAKE=0
+    while [ "${EPOCHREALTIME//[!0-9]/}" -lt "$end" ]; do
+        LOOKS=$((LOOKS + 1))
+        if [[ $(ps -o state= -p "${all//$'\n'/,}") == *R* ]]; then AWAKE=$((AWAKE + 1)); fi
+        sleep 0.05
+    done
+    # shellcheck disable=SC2034 # for the rules
+    USED=$(($(cpu_time) - before))
+}
+
 its_memory_is_its_own() {
     [ "$SLOW" = 1 ] || skip "the memory seen from outside is that of the tool it runs under"
 }
