@@ -64,7 +64,7 @@ exercises:
 
 N = NN
 exercise:
-	@exercises/mark $(N)
+	@exercises/mark "$(N)"
 
 compare:
 	@bench/compare
@@ -74,5 +74,6 @@ bench:
 
 clean:
 	@for dir in $(FOLDERS) tests bench; do $(MAKE) --no-print-directory -C $$dir clean; done
+	rm -f exercises/*/start exercises/*/solution
 
 .PHONY: all help run tour test check fuzz torture mutants timeline exercises exercise compare bench clean $(FOLDERS)

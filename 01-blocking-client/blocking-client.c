@@ -109,8 +109,8 @@ main(int argc, char **argv)
     const char *path = argc > 3 ? argv[3] : "/";
     char query[4096];
 
-    if (argc > 4 || port[strspn(port, "0123456789")] != '\0' || strlen(port) > 5 ||
-        atoi(port) < 1 || atoi(port) > 65535 || path[0] != '/' ||
+    if (argc > 4 || host[0] == '-' || port[strspn(port, "0123456789")] != '\0' ||
+        strlen(port) > 5 || atoi(port) < 1 || atoi(port) > 65535 || path[0] != '/' ||
         strpbrk(path, " \r\n")) {
         fprintf(stderr,
                 "usage: %s [HOST [PORT [PATH]]], PORT is a number from 1 to 65535,"

@@ -212,7 +212,8 @@ report(const struct conn *c, const byte *expect, size_t len, size_t right,
     size_t tail = least(c->sent, sizeof c->tail);
     fprintf(stderr, "step:     %s\nsent:     %s", c->step, c->sent > tail ? "..." : "");
     show(stderr, c->tail + sizeof c->tail - tail, tail);
-    fprintf(stderr, c->sent ? "  (%zu bytes)\n" : "nothing\n", c->sent);
+    fprintf(stderr, c->sent ? "  (%zu byte%s)\n" : "nothing\n", c->sent,
+            c->sent == 1 ? "" : "s");
 
     size_t from = right > 100 ? right - 60 : 0, came = right + c->in.len;
     fprintf(stderr, "received: %s", from ? "..." : "");
@@ -1505,15 +1506,17 @@ keep(const struct stream *s, const char *suffix)
         fprintf(f, "%zu\n", s->cuts[i]);
     if (!f || (!cuts && fwrite(s->data, 1, s->len, f) != s->len) || fclose(f) != 0)
         die(1, "%s: %s", path, strerror(errno));
-    printf("kept: %s (%zu bytes in %zu pieces)\n", path, s->len, s->pieces);
+    printf("kept: %s (%zu byte%s in %zu piece%s)\n", path, s->len, s->len == 1 ? "" : "s",
+           s->pieces, s->pieces == 1 ? "" : "s");
 }
 
 static void
 slot_report(struct slot *t)
 {
     char step[200];
-    snprintf(step, sizeof step, "stream %llu of seed %lld: %s, %zu pieces, %s",
+    snprintf(step, sizeof step, "stream %llu of seed %lld: %s, %zu piece%s, %s",
              (unsigned long long)t->s.index, (long long)opt.seed, t->s.kind, t->s.pieces,
+             t->s.pieces == 1 ? "" : "s",
              t->s.half_close ? "half-close" : "reads the lines' answers and leaves");
     t->c.step = step;
     size_t sent = t->c.sent;
@@ -1559,11 +1562,13 @@ difference(struct slot *t)
         puts("now the server accepts no connection any more; has it ended?");
     else if (again && replay(t)) { // with the whole patience
         keep(&t->s, "min");
-        fputs("the smallest that is wrong too:\n", stderr);
+        puts("the smallest that is wrong too:");
+        fflush(stdout);
         slot_report(t);
         print_scene(t);
     } else
-        puts("alone it is not wrong again; run all with this seed once more");
+        printf("alone it is not wrong again; run all once more with SEED=%lld\n",
+               (long long)opt.seed);
     free(best);
     return 1;
 }

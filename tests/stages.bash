@@ -1,4 +1,18 @@
-# What the tests need to know of each server of this project.  Bash.
+# What the tests need to know of each server of this project, and of the rules.  Bash.
+
+rules_are_known() { # RULES, as in 2,3; else says in one line which is not
+    local rule
+    if ! [[ $1 =~ [^,\ ] ]]; then
+        echo "no rule in RULES='$1'; there are 1 to 10, as in RULES=2,3"
+        return 1
+    fi
+    for rule in ${1//,/ }; do
+        if ! [[ $rule =~ ^([1-9]|10)$ ]]; then
+            echo "no rule '$rule'; there are 1 to 10, as in RULES=2,3"
+            return 1
+        fi
+    done
+}
 
 set_stage() { # NN: exports PROGRAM, the file; SERVER, the command; and what goes with them
     local top
@@ -23,7 +37,7 @@ set_stage() { # NN: exports PROGRAM, the file; SERVER, the command; and what goe
     esac
     # Under valgrind or its like, a process for each client would not fit into the memory
     # of every machine, nor asking each in turn into anybody's patience.
-    export MANY= CHURN=${CHURN-}
+    export MANY='' CHURN=${CHURN-}
     if [ -n "${SLOW-}" ]; then CHURN=${CHURN:-100}; fi
     if [[ $1 == 0[23] && -n ${SLOW-} ]]; then CROWD=100 MANY=100; fi
 }

@@ -73,17 +73,17 @@ complete_lines(const char *buf, size_t len)
 
 /* Sends all of it, however long that takes.  Returns -1 if the client is gone. */
 static int
-send_all(int fd, const char *buf, size_t len)
+send_all(int fd, const char *cp, size_t remaining)
 {
-    while (len > 0) {
-        ssize_t result = send(fd, buf, len, 0);
+    while (remaining > 0) {
+        ssize_t n_written = send(fd, cp, remaining, 0);
 
-        if (result < 0 && errno != EINTR)
+        if (n_written < 0 && errno == EINTR)
+            continue;
+        if (n_written < 0)
             return -1;
-        if (result > 0) {
-            buf += result;
-            len -= (size_t)result;
-        }
+        remaining -= (size_t)n_written;
+        cp += n_written;
     }
     return 0;
 }
