@@ -886,7 +886,7 @@ crowd_speaks(struct member *m, long n, int epoll, unsigned round)
                 if (m[i].answered++ == round) { // not a late one
                     answered++;
                     bool enough = opt.at_least && answered >= opt.at_least;
-                    until = now() + (enough ? SECOND : opt.patience);
+                    until = now() + (enough ? SECOND / 2 : opt.patience);
                 }
             }
             free(c.in.at);
