@@ -1563,7 +1563,6 @@ difference(struct slot *t)
     else if (again && replay(t)) { // with the whole patience
         keep(&t->s, "min");
         puts("the smallest that is wrong too:");
-        fflush(stdout);
         slot_report(t);
         print_scene(t);
     } else
@@ -1597,8 +1596,8 @@ do_fuzz(void)
         slots[i]->verdict = RIGHT;
     }
     sigaction(SIGINT, &(struct sigaction){.sa_handler = interrupt}, NULL);
+    setvbuf(stdout, NULL, _IOLBF, 0); // a report goes to stderr in between
     printf("seed %lld\n", (long long)opt.seed);
-    fflush(stdout);
     for (size_t busy = 1; busy > 0 && !interrupted;) {
         busy = 0;
         for (size_t i = 0; i < n; i++) {
