@@ -55,7 +55,7 @@ END
     cp "$(command -v sleep)" "$BATS_TEST_TMPDIR/odd) (one"
     "$CLIENT" guard -k 500 -- bash -c '"$0" 61 & exec sleep 62' "$BATS_TEST_TMPDIR/odd) (one" 3>&- &
     started $!
-    wait_until pgrep -f "$BATS_TEST_TMPDIR/odd"
+    wait_until pgrep -f "$BATS_TEST_TMPDIR/odd" >/dev/null
     kill $!
     wait $! || true
     run pgrep -f "$BATS_TEST_TMPDIR/odd"
