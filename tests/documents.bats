@@ -61,6 +61,12 @@ links() { # DOCUMENT: what its relative links lead to
     done
 }
 
+@test "documents: the lines of code are those that bench/lines counts" {
+    "$TOP/bench/lines" >"$BATS_TEST_TMPDIR/lines"
+    run grep -cFxf "$BATS_TEST_TMPDIR/lines" "$TOP/docs/efficiency.md"
+    assert_equal "$output" "$(wc -l <"$BATS_TEST_TMPDIR/lines")"
+}
+
 @test "documents: every relative link leads somewhere" {
     local document target anchor
     for document in $(all_documents); do
