@@ -77,8 +77,9 @@ read_stat(pid_t pid, struct process *p)
 }
 
 /*
- * All processes of the machine, those that descend from ROOT marked.  The kernel
- * has lists of children too, but says that they may miss one that forks meanwhile.
+ * All processes of the machine; ROOT, unless it has ended, and its descendants are
+ * marked.  The kernel has lists of children too, but says that they may miss one that
+ * forks meanwhile.
  */
 static struct tree
 look(pid_t root)
@@ -100,7 +101,7 @@ look(pid_t root)
             room = more;
         }
         if (read_stat((pid_t)atol(e->d_name), &t.p[t.n])) {
-            t.p[t.n].ours = t.p[t.n].pid == root;
+            t.p[t.n].ours = t.p[t.n].pid == root && t.p[t.n].state != 'Z';
             ++t.n;
         }
     }
@@ -170,10 +171,6 @@ usage_of(pid_t root, int memory, struct usage *u)
     for (size_t i = 0; i < t.n; ++i) {
         if (!t.p[i].ours)
             continue;
-        if (t.p[i].pid == root && t.p[i].state == 'Z') {
-            u->processes = 0;
-            break;
-        }
         ++u->processes;
         u->cpu += exact_cpu(&t.p[i]) + t.p[i].children;
         if (ignores_sigchld(t.p[i].pid))

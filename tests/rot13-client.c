@@ -199,6 +199,12 @@ show(FILE *to, const byte *at, size_t len)
     }
 }
 
+static const char *
+plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 /*
  * The report of an expectation that was not met. Expected is either `expect` (of which
  * the first `right` bytes came, then what is in c->in) or said in words. `why`: what
@@ -212,8 +218,7 @@ report(const struct conn *c, const byte *expect, size_t len, size_t right,
     size_t tail = least(c->sent, sizeof c->tail);
     fprintf(stderr, "step:     %s\nsent:     %s", c->step, c->sent > tail ? "..." : "");
     show(stderr, c->tail + sizeof c->tail - tail, tail);
-    fprintf(stderr, c->sent ? "  (%zu byte%s)\n" : "nothing\n", c->sent,
-            c->sent == 1 ? "" : "s");
+    fprintf(stderr, c->sent ? "  (%zu byte%s)\n" : "nothing\n", c->sent, plural(c->sent));
 
     size_t from = right > 100 ? right - 60 : 0, came = right + c->in.len;
     fprintf(stderr, "received: %s", from ? "..." : "");
@@ -1506,8 +1511,8 @@ keep(const struct stream *s, const char *suffix)
         fprintf(f, "%zu\n", s->cuts[i]);
     if (!f || (!cuts && fwrite(s->data, 1, s->len, f) != s->len) || fclose(f) != 0)
         die(1, "%s: %s", path, strerror(errno));
-    printf("kept: %s (%zu byte%s in %zu piece%s)\n", path, s->len, s->len == 1 ? "" : "s",
-           s->pieces, s->pieces == 1 ? "" : "s");
+    printf("kept: %s (%zu byte%s in %zu piece%s)\n", path, s->len, plural(s->len),
+           s->pieces, plural(s->pieces));
 }
 
 static void
@@ -1516,7 +1521,7 @@ slot_report(struct slot *t)
     char step[200];
     snprintf(step, sizeof step, "stream %llu of seed %lld: %s, %zu piece%s, %s",
              (unsigned long long)t->s.index, (long long)opt.seed, t->s.kind, t->s.pieces,
-             t->s.pieces == 1 ? "" : "s",
+             plural(t->s.pieces),
              t->s.half_close ? "half-close" : "reads the lines' answers and leaves");
     t->c.step = step;
     size_t sent = t->c.sent;
