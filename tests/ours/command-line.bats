@@ -69,7 +69,7 @@ line_is() { # ADDRESS:PORT
     assert_failure 1
     assert_equal "$output" ""
     # The reason is in the C library's words: glibc's or musl's.
-    [[ $stderr == "$SERVER_NAME: cannot listen on 127.0.0.1:40713: Address "*" (choose another port: make run PORT=40714)" ]] ||
+    [[ $stderr == "$SERVER_NAME: cannot listen on 127.0.0.1:40713: Address "*" (another port: add PORT=40714 to make run)" ]] ||
         fail "it printed: $stderr"
 }
 
