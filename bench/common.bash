@@ -17,6 +17,10 @@ say() {
     [ ! -t 2 ] || printf '\r\033[K%s' "$1" >&2
 }
 
+stages_only() {
+    [ -z "${STAGE-}" ] || fail "STAGE=$STAGE? here it is STAGES=\"$STAGE\"" 2
+}
+
 check_stages() {
     local stage
     for stage in $stages; do

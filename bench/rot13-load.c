@@ -110,12 +110,12 @@ static const char help[] =
     "Exit status: 0 measured, 1 a wrong byte or a server that failed, 2 bad usage.\n"
     "\n"
     "Examples\n"
-    "  rot13-load -s ../02-fork-server/fork-server -a 100 --syscalls rtt\n"
-    "  rot13-load -s ../05-libevent-events/libevent-events -a 10 -i 9000 rtt\n"
-    "  rot13-load -s ../03-nonblocking-poll/nonblocking-poll -a 0 -i 100 rtt\n"
-    "  rot13-load -s ../06-bufferevents/bufferevents bulk\n"
-    "  rot13-load -s ../04-select-server/select-server -a 100 -r 20000 rtt\n"
-    "  rot13-load --csv-header -a 4 churn 40713 ::1\n";
+    "  bench/rot13-load -s 02-fork-server/fork-server -a 100 --syscalls rtt\n"
+    "  bench/rot13-load -s 05-libevent-events/libevent-events -a 10 -i 9000 rtt\n"
+    "  bench/rot13-load -s 03-nonblocking-poll/nonblocking-poll -a 0 -i 100 rtt\n"
+    "  bench/rot13-load -s 06-bufferevents/bufferevents bulk\n"
+    "  bench/rot13-load -s 04-select-server/select-server -a 100 -r 20000 rtt\n"
+    "  bench/rot13-load --csv-header -a 4 churn 40713 ::1     (what listens there)\n";
 
 enum mode { RTT, BULK, CHURN };
 static const char *const mode_names[] = {"rtt", "bulk", "churn"};

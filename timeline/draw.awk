@@ -488,12 +488,12 @@ function draw_peer(who_is,    i, y, open, close_at, spoke, at, s, next_at) {
         } else if (way[i] == "out" && bytes[i] > 0) {
             spoke = 1
             s = s sprintf("<path class=\"s\" d=\"M%s %dl-4.5 -9h9z\"/>", at, y)
-            s = s label(at + 6, y - 6, quoted(i, letters(next_at["out"] - at)))
+            s = s beside(at, y - 6, i, next_at["out"] - at)
             next_at["out"] = at
         } else if (way[i] == "in" && bytes[i] > 0) {
             at = x(finish[i])
             s = s sprintf("<path class=\"s\" d=\"M%s %dl-4.5 9h9z\"/>", at, y)
-            s = s label(at + 6, y + 15, quoted(i, letters(next_at["in"] - at)))
+            s = s beside(at, y + 15, i, next_at["in"] - at)
             next_at["in"] = at
         }
         s = s "\n"
@@ -509,10 +509,13 @@ function draw_peer(who_is,    i, y, open, close_at, spoke, at, s, next_at) {
         W[kind] (kind == "client" ? "" : " " who_is))
 }
 
-# How many letters of what was sent there is room for.
-function letters(room,    n) {
+# What was sent or received, beside its arrow, as far as there is room; an arrow so near
+# to the next one that there is room for nothing has its text in the call that took it.
+function beside(at, y, i, room,    n) {
+    if (room < 7 * CHAR)
+        return ""
     n = int((room - 14) / CHAR) - 5
-    return n < 1 ? 1 : n > 22 ? 22 : n
+    return label(at + 6, y, quoted(i, n < 1 ? 1 : n > 22 ? 22 : n))
 }
 
 function label(at, y, s) {

@@ -618,11 +618,35 @@ SH
     assert_output --regexp $'floor +[0-9.]+\n02 +[0-9.]+'
     assert [ ! -e "$RUN/csv" ]
     port_is_free
+
+    # The next run puts aside what this one has come to.
+    cp "$RUN/rows.csv" "$BATS_TEST_TMPDIR/kept"
+    ONLY=stream run bench/bench
+    assert_success
+    assert_output --partial "no pictures, they need all"
+    cmp "$RUN/before/rows.csv" "$BATS_TEST_TMPDIR/kept"
+    run awk -F, 'NR > 1 && !seen[$1]++ { print $1 }' "$RUN/rows.csv"
+    assert_output stream
+}
+
+@test "bench: every program that is made out of a stage builds" {
+    export RUN="$BATS_TEST_TMPDIR/run"
+    QUICK=1 ONLY=omission run bench/bench
+    assert_success
+    run awk -F, 'NR > 1 && !seen[$2]++ { print $2, $4 }' "$RUN/rows.csv"
+    assert_output $'closed 05 stalls\nopen 05 stalls'
+    run bench/bench list
+    assert_success
+    for program in $(grep -o "$RUN/[^\" ]*" <<<"$output" | sort -u); do
+        assert [ -x "$program" ]
+    done
+    assert [ -x "$RUN/05-reuseport" ]
+    port_is_free
 }
 
 @test "bench: bad usage is one line and exit status 2" {
     export RUN="$BATS_TEST_TMPDIR/run"
-    for settings in STAGES=07 ONLY=nothing REPEAT=x MINUTES=0; do
+    for settings in STAGES=07 ONLY=nothing REPEAT=x MINUTES=0 STAGE=02 SERVER=./mine; do
         run env "$settings" bench/bench
         assert_failure 2
         assert_equal "${#lines[@]}" 1

@@ -316,3 +316,18 @@ SH
     assert_line --index 0 "timeline: dying did not play its part, and has ended with exit status 3; it said:"
     assert_line --index 1 "  boom"
 }
+
+@test "timeline: interrupted, it leaves nothing behind, and has nothing to say about it" {
+    strace -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
+    make -s -C "$top/06-bufferevents"
+    export TMPDIR="$BATS_TEST_TMPDIR/tmp"
+    mkdir "$TMPDIR"
+    cd "$BATS_TEST_TMPDIR"
+    # While it starts the server, plays, stops it, measures, draws: as the machine is.
+    for seconds in 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9; do
+        run timeout -s INT $seconds "$top/timeline/timeline" SERVER="$top/06-bufferevents/bufferevents"
+        refute_output --partial "left behind"
+        assert_equal "$(ls "$TMPDIR")" ""
+        "$BATS_TEST_DIRNAME/../rot13-client" free
+    done
+}
