@@ -9,11 +9,12 @@
 char
 rot13_char(char c)
 {
-    /* In ASCII, 0x20 is all that tells 'A' from 'a'. */
-    unsigned char letter = (unsigned char)((c | 0x20) - 'a'); /* 0 to 25: a letter */
-    int step = letter < 13 ? 13 : -13;
+    /* In ASCII, 0x20 is all that tells 'A' from 'a'.  Signed, whatever char is here:
+     * so 0x80 to 0xFF are less than any letter. */
+    signed char lower = (signed char)(c | 0x20);
+    int step = lower <= 'm' ? 13 : -13;
 
-    return (char)(letter < 26 ? c + step : c);
+    return (char)(lower >= 'a' && lower <= 'z' ? c + step : c);
 }
 
 void

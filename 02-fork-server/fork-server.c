@@ -31,7 +31,7 @@
 static const char program[] = "fork-server";
 
 static volatile sig_atomic_t listening_on = -1; /* the listener; stop() closes it */
-static volatile sig_atomic_t group;             /* of the children; 0: there are none */
+static volatile sig_atomic_t group; /* of our children, and of no others; 0: none */
 
 /*
  * Ends the loop in run(), even when the signal comes a moment before accept()

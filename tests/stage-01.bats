@@ -6,11 +6,13 @@ load processes.bash
 
 STAGE_DIR=$BATS_TEST_DIRNAME/../01-blocking-client
 CLIENT=$STAGE_DIR/blocking-client
+BUSYBOX=busybox
+busybox httpd --help >/dev/null 2>&1 || BUSYBOX="busybox-extras" # as on Alpine
 
 start_httpd() { # a web server on $PORT, its pages in $BATS_TEST_TMPDIR/www
     mkdir -p "$BATS_TEST_TMPDIR/www"
     PORT=$(free_port)
-    busybox httpd -f -p "127.0.0.1:$PORT" -h "$BATS_TEST_TMPDIR/www" 3>&- &
+    $BUSYBOX httpd -f -p "127.0.0.1:$PORT" -h "$BATS_TEST_TMPDIR/www" 3>&- &
     started $!
     wait_for_port "$PORT"
 }
@@ -61,7 +63,7 @@ start_httpd() { # a web server on $PORT, its pages in $BATS_TEST_TMPDIR/www
     PORT=$(free_port)
     mkdir "$BATS_TEST_TMPDIR/www"
     echo six >"$BATS_TEST_TMPDIR/www/page"
-    busybox httpd -f -p "[::1]:$PORT" -h "$BATS_TEST_TMPDIR/www" 3>&- &
+    $BUSYBOX httpd -f -p "[::1]:$PORT" -h "$BATS_TEST_TMPDIR/www" 3>&- &
     started $!
     wait_for_listener "$PORT"
     run "$CLIENT" ::1 "$PORT" /page
@@ -109,4 +111,24 @@ start_httpd() { # a web server on $PORT, its pages in $BATS_TEST_TMPDIR/www
     assert_success
     assert_output --partial "200 OK"
     assert_output --partial "this is the answer"
+}
+
+@test "01-blocking-client: make run quotes what it is given" {
+    start_httpd
+    echo first >"$BATS_TEST_TMPDIR/www/a&more"
+    run make --no-print-directory -C "$STAGE_DIR" run HOST=127.0.0.1 PORT="$PORT" PAGE="/a&more"
+    assert_success
+    assert_line first
+}
+
+@test "01-blocking-client: stopped by Ctrl-C, make run ends without an error line" {
+    PORT=$(free_port)
+    nc -d -k -l 127.0.0.1 "$PORT" >"$BATS_TEST_TMPDIR/request" 3>&- & # and never answers
+    started $!
+    wait_for_listener "$PORT"
+    make_run -C "$STAGE_DIR" HOST=127.0.0.1 PORT="$PORT"
+    wait_until grep -q Host "$BATS_TEST_TMPDIR/request"
+    ctrl_c
+    run cat "$BATS_TEST_TMPDIR/out"
+    refute_output --partial "***"
 }

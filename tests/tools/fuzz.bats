@@ -17,7 +17,7 @@ FUZZ=$TOP/tests/fuzz
     local copy="$BATS_TEST_TMPDIR/a copy"
     mkdir "$copy"
     (cd "$TOP" && cp -R Makefile rot13.? 0* tests "$copy")
-    patch -s -d "$copy" -p1 <"$TOP/tests/mutants/04-signed-bytes.rule-1.patch"
+    patch -s -d "$copy" -p1 <"$TOP/tests/mutants/04-seven-bits.rule-1.patch"
     cd "$BATS_TEST_TMPDIR"
     run env STAGES=04 STREAMS=1000 SEED=7 "$copy/tests/fuzz" 3>&-
     assert_failure 1
