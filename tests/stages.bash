@@ -14,6 +14,20 @@ rules_are_known() { # RULES, as in 2,3; else says in one line which is not
     done
 }
 
+tools_are_there() { # PROGRAM TOOL...: else says in one line which is not
+    local tool
+    for tool in "${@:2}"; do
+        if ! command -v "$tool" >/dev/null; then
+            echo "$1: no $tool on this machine; ./setup installs what is missing" >&2
+            return 1
+        fi
+    done
+    if ! nc -h 2>&1 | grep -q -e '-N.*[Ss]hutdown'; then
+        echo "$1: the nc of this machine is not OpenBSD's, it has no -N; ./setup installs that one" >&2
+        return 1
+    fi
+}
+
 set_stage() { # NN: exports PROGRAM, the file; SERVER, the command; and what goes with them
     local top
     top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

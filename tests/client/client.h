@@ -30,7 +30,7 @@ int do_guard(char **command); // its words, NULL after the last
 struct settings {
     const char *address, *keep;
     int64_t port, at_least, clients, connections, seed, streams, only;
-    int64_t verbose, idle, hold, unread, first;
+    int64_t verbose, idle, hold, unread, any_time, first;
     int64_t patience, quiet, kill_after;
     struct sockaddr_storage to; // address and port, ready for connect
     socklen_t to_len;
@@ -106,6 +106,11 @@ void hear(struct conn *c, const byte *expect, size_t len);
 
 void ask(struct conn *c, const char *line); // of 99 bytes at most, there and back
 void reset(int fd); // closes it with a reset instead of an end of file
+
+/* Closes it; if the server closed it first, with a reset: else the server's system would
+ * keep the port for a minute (TIME_WAIT), and one that does not set SO_REUSEADDR could
+ * not be started again for the next test. */
+void leave(struct conn *c);
 
 /* False: nothing happened until then. */
 bool wait_for(int fd, short events, int64_t until);

@@ -282,6 +282,18 @@ reset(int fd)
 }
 
 void
+leave(struct conn *c)
+{
+    for (int i = 0; i < 100 && !c->ended; i++) // the end comes after all that waits
+        receive(c, SIZE_MAX);
+    if (c->ended)
+        reset(c->fd);
+    else
+        close(c->fd);
+    c->fd = -1;
+}
+
+void
 note_sent(struct conn *c, const byte *at, size_t len)
 {
     size_t n = least(len, sizeof c->tail);

@@ -177,7 +177,9 @@ do_crowd(long n)
     printf("%ld of %ld connected, %ld answered %u times each in %.2f s\n", up, n,
            answered, round, seconds);
     for (long i = 0; i < n; i++)
-        if (m[i].fd > 0)
+        if (m[i].turned_away)
+            reset(m[i].fd); // see leave()
+        else if (m[i].fd > 0)
             close(m[i].fd);
     free(m);
     if (answered < opt.at_least)
@@ -250,8 +252,7 @@ flood_turn(struct conn *c, short ready, struct flood *f)
             f->lost++;
         else
             return;
-        close(c->fd);
-        c->fd = -1;
+        leave(c);
     }
 }
 
@@ -313,7 +314,7 @@ do_flood(long seconds)
     printf("longest wait %.1f ms over %ld lines; %zu flooders moved %llu bytes",
            (double)longest / 1000, asked, n, (unsigned long long)f->moved);
     putchar('\n');
-    close(c.fd);
+    leave(&c);
     free(flooders);
     free(c.in.at);
 

@@ -173,7 +173,7 @@ slot_begin(struct slot *t)
 static size_t
 allowed(const struct slot *t)
 {
-    bool all = t->c.half_closed || t->c.sent - t->line_start >= MAX_LINE;
+    bool all = opt.any_time || t->c.half_closed || t->c.sent - t->line_start >= MAX_LINE;
     return all ? t->c.sent : t->line_start;
 }
 
@@ -404,15 +404,17 @@ print_scene(const struct slot *t)
                (long long)opt.seed, (unsigned long long)t->s.index);
         return;
     }
-    printf("rot13-client scene -p %ld -a %s 'A connects'", (long)opt.port, opt.address);
+    printf("tests/rot13-client scene -p %ld -a %s 'A connects'", (long)opt.port,
+           opt.address);
     for (size_t i = 0, at = 0; i < t->s.pieces; at = t->s.cuts[i++])
         print_steps("sends", t->s.data + at, t->s.cuts[i] - at);
     if (t->s.half_close)
         printf(" 'A half-closes'");
     print_steps("hears", t->expect, t->s.half_close ? t->s.len : t->whole_lines);
-    puts(t->s.half_close                        ? " 'A hears the end'"
-         : t->s.len - t->whole_lines < MAX_LINE ? " 'A hears nothing'"
-                                                : "");
+    bool may_hear_more = opt.any_time || t->s.len - t->whole_lines >= MAX_LINE;
+    puts(t->s.half_close ? " 'A hears the end'"
+         : may_hear_more ? ""
+                         : " 'A hears nothing'");
 }
 
 static void

@@ -73,9 +73,20 @@ do_free(void)
 {
     int fd = socket(opt.to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
-        bind(fd, (struct sockaddr *)&opt.to, opt.to_len) < 0 || listen(fd, 1) < 0)
-        die(1, "%s:%ld is not free: %s%s", opt.address, (long)opt.port, strerror(errno),
-            errno == EADDRINUSE ? "; end what listens there (ss -ltnp shows it)" : "");
+        bind(fd, (struct sockaddr *)&opt.to, opt.to_len) < 0 || listen(fd, 1) < 0) {
+        int why = errno;
+        const char *mend = "";
+        if (why == EADDRINUSE) {
+            mend = "; end what listens there (ss -ltnp shows it)";
+            int other = start_connect(false);
+            if (other >= 0 && wait_for(other, POLLOUT, now() + opt.patience) &&
+                connect_result(other) == ECONNREFUSED)
+                mend = " for up to a minute, by connections that a server closed first; "
+                       "with SO_REUSEADDR it could be started again at once";
+        }
+        die(1, "%s:%ld is not free: %s%s", opt.address, (long)opt.port, strerror(why),
+            mend);
+    }
     close(fd);
     return 0;
 }
@@ -116,6 +127,7 @@ static const char help[] =
     "    rot13-client flood 3 -n 4 --unread\n"
     "fuzz [--seed N] [--streams N] [--only INDEX] [-c CONNECTIONS] [--keep DIR]\n"
     "    random streams, cut at random. --streams 0: until Ctrl-C. --only replays one.\n"
+    "    --any-time: an answer may come before its newline was sent.\n"
     "    rot13-client fuzz --seed 7 --only 4711\n"
     "oracle                        filters stdin to stdout: what fuzz expects\n"
     "wait [SECONDS]                until the port accepts a connection\n"
@@ -181,6 +193,7 @@ static const struct {
     {'M', "at-least", &opt.at_least, 1, 1, 1e6},
     {'n', "clients", &opt.clients, 1, 1, 1000},
     {'u', "unread", &opt.unread, 0, 0, 0},
+    {'A', "any-time", &opt.any_time, 0, 0, 0},
     {'S', "seed", &opt.seed, 1, 0, 9e15},
     {'N', "streams", &opt.streams, 1, 0, 9e15},
     {'O', "only", &opt.only, 1, 0, 9e15},

@@ -319,7 +319,7 @@ do_scene(int argc, char **argv)
     }
     for (size_t c = 0; c < cast_len; c++) {
         if (cast[c].fd >= 0)
-            close(cast[c].fd);
+            leave(&cast[c]);
         free(cast[c].in.at);
         free(cast[c].out.at);
         free((char *)cast[c].name);

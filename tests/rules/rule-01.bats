@@ -46,5 +46,5 @@ through_the_server() { # FILE
 
 @test "rule 1: random streams, cut at random" {
     start_server
-    client fuzz --streams "${STREAMS:-500}" ${SEED:+--seed "$SEED"} --keep "${KEEP:-$BATS_TEST_TMPDIR}"
+    client fuzz --any-time --streams "${STREAMS:-500}" ${SEED:+--seed "$SEED"} --keep "${KEEP:-$BATS_TEST_TMPDIR}"
 }

@@ -53,3 +53,8 @@ load ../server.bash
         "A sends file $BATS_TEST_TMPDIR/goes-beyond" 'A hears 16000 times n' 'A hears \n' \
         'A hears 3000 times  ' 'A hears \n' 'A hears nothing' 'A sends \n' 'A hears unys\n'
 }
+
+@test "rule 2: random streams, cut at random" {
+    start_server
+    client fuzz --streams "${STREAMS:-500}" ${SEED:+--seed "$SEED"} --keep "${KEEP:-$BATS_TEST_TMPDIR}"
+}

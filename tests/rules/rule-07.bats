@@ -44,8 +44,10 @@ hold_end() {
     # (On a busy machine a process for each may take long, too: that is not tested here.)
     local result most=$((100 * SLOW))
     if [ -n "${CHECK-}" ]; then most=20; fi
-    result=$(timeout "$most" "$CLIENT" crowd -t "$most" "$CROWD") ||
+    result=$(timeout "$most" "$CLIENT" crowd -t "$most" "$CROWD") || {
+        [ "$?" -eq 124 ] || return 1 # and has said why
         expect "$CROWD clients connect and ask, all at once" "not done within $most s" "done in a second or so"
+    }
     echo "# $result" >&3
 }
 
@@ -53,6 +55,8 @@ hold_end() {
     its_descriptors_are_its_own
     start_server 64
     hold_start 100 --at-least 1
+    # Somebody else's may rest for a second and spin after that.
+    if [ -z "${OURS-}" ]; then sleep 2; fi
     watch_a_second
     expect_at_most "lines in the log after a second at the limit" \
         "$(wc -l <"$BATS_TEST_TMPDIR/err")" 10

@@ -136,6 +136,63 @@ END
     assert_line "    received: still not done after 15 s: too slow"
 }
 
+# Stage 04 with a change in its source, and prints its name.
+changed() { # SED-SCRIPT
+    local top=$BATS_TEST_DIRNAME/../..
+    mkdir "$BATS_TEST_TMPDIR/src" "$BATS_TEST_TMPDIR/src/stage"
+    cp "$top"/rot13.[ch] "$BATS_TEST_TMPDIR/src"
+    sed "$1" "$top/04-select-server/select-server.c" >"$BATS_TEST_TMPDIR/src/stage/changed.c"
+    ! cmp -s "$top/04-select-server/select-server.c" "$BATS_TEST_TMPDIR/src/stage/changed.c" || return 1
+    cc -std=c11 -O2 -o "$BATS_TEST_TMPDIR/changed" "$BATS_TEST_TMPDIR"/src/stage/changed.c "$BATS_TEST_TMPDIR"/src/rot13.c
+    echo "$BATS_TEST_TMPDIR/changed"
+}
+
+@test "check: a server without SO_REUSEADDR can be judged all the same" {
+    check "$(changed 's/SOL_SOCKET, SO_REUSEADDR/SOL_SOCKET, SO_KEEPALIVE/')" 4,8,9,10 3
+    assert_success
+}
+
+@test "check: an answer before its newline breaks rule 2 and no other" {
+    check "$(changed 's/complete_lines(new_bytes, (size_t)result)/(size_t)result/')" 1,2
+    assert_failure 1
+    assert_line --partial "rule  1  kept"
+    assert_line --partial "rule  2  BROKEN"
+}
+
+@test "check: with wrong answers, rule 1 is to be mended first" {
+    check "$(changed 's/rot13(new_bytes.*/;/')" 1,10
+    assert_failure 1
+    assert_line --partial "rule 10  BROKEN"
+    assert_line "Mend rule 1 first: the tests of the others need right answers."
+}
+
+@test "check: a server that a client has ended is said to have ended, and how" {
+    check "$(changed 's/return sigaction(SIGPIPE.*/return 0;/')" 6
+    assert_failure 1
+    assert_line --partial "rule  6  BROKEN"
+    assert_line "    the server had ended by then, with status 141: SIGPIPE"
+}
+
+@test "check: at the limit, one that rests for a second and then spins is seen" {
+    # It tries again a second later, and from then on all the time.
+    check "$(changed 's/int accepting = .*/int accepting = !accept_failed || time(NULL) > accept_failed;/; s/accept_failed = time(NULL)/accept_failed = accept_failed ? accept_failed : time(NULL)/')" 7
+    assert_failure 1
+    assert_line "    test:     at the limit it serves those it has, and rests"
+}
+
+@test "check: a server whose script kills its whole group does not end the check" {
+    check "$(script "trap 'trap - TERM; kill 0' TERM INT; '$RIGHT' & wait; exit 0")" 2,4
+    assert_success
+}
+
+@test "check: without OpenBSD's nc nothing is judged" {
+    printf '#!/bin/sh\necho "usage: nc host port" >&2\n' >"$BATS_TEST_TMPDIR/nc"
+    chmod +x "$BATS_TEST_TMPDIR/nc"
+    PATH=$BATS_TEST_TMPDIR:$PATH check "$RIGHT" 3,10
+    assert_failure 1
+    assert_output "check: the nc of this machine is not OpenBSD's, it has no -N; ./setup installs that one"
+}
+
 @test "check: a server that ignores SIGTERM is killed, with all that it started" {
     check "$(script "trap '' TERM; '$RIGHT' & while :; do sleep 1; done")" 8
     assert_failure 1

@@ -23,7 +23,7 @@ FUZZ=$TOP/tests/fuzz
     assert_failure 1
     assert_line --regexp '^kept: \./rot13-fuzz-7-[0-9]*\.in '
     assert_line "the smallest that is wrong too:"
-    assert_line --regexp "^rot13-client scene .* 'A sends "
+    assert_line --regexp "^tests/rot13-client scene .* 'A sends "
     assert_line "fuzz: 04-select-server differs, seed 7, after 0 streams"
     cat rot13-fuzz-7-*.min
 }
