@@ -637,7 +637,9 @@ SH
     assert_output $'closed 05 stalls\nopen 05 stalls'
     run bench/bench list
     assert_success
-    for program in $(grep -o "$RUN/[^\" ]*" <<<"$output" | sort -u); do
+    mapfile -t programs < <(grep -o "$RUN/[^\" ]*" <<<"$output" | sort -u)
+    assert [ "${#programs[@]}" -gt 10 ]
+    for program in "${programs[@]}"; do
         assert [ -x "$program" ]
     done
     assert [ -x "$RUN/05-reuseport" ]
