@@ -36,6 +36,43 @@ build_with() { # FLAG...
     "$BATS_TEST_DIRNAME/../build" "$SOURCE" "$SERVER" "$@" 2>/dev/null
 }
 
+# Builds the program so that it looks, when main() has returned or called exit(), whether
+# threads still run; then it says so and ends with status 99.
+build_counting_threads() {
+    cat >"$BATS_TEST_TMPDIR/count.c" <<'C'
+#define _DEFAULT_SOURCE
+#include <dirent.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static int
+threads(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    int n = -2; /* . and .. */
+    while (dir && readdir(dir))
+        ++n;
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+__attribute__((destructor)) static void
+look(void)
+{
+    /* One that has done its work may be on its way out. */
+    for (int i = 0; i < 20 && threads() > 1; ++i)
+        usleep(10000);
+    if (threads() > 1) {
+        fprintf(stderr, "main() is over, and %d threads still run\n", threads() - 1);
+        _exit(99);
+    }
+}
+C
+    SERVER=$BATS_TEST_TMPDIR/server
+    "$BATS_TEST_DIRNAME/../build" "$SOURCE" "$SERVER" "$BATS_TEST_TMPDIR/count.c" 2>/dev/null
+}
+
 # The server's own process, the first one: below the guard and nothing else.
 server_pid() {
     descendants "$GUARD" | sort -n | head -n 1

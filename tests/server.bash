@@ -70,6 +70,8 @@ start_server() { # [DESCRIPTORS]
     wait_until listening || {
         if kill -0 "$GUARD" 2>/dev/null; then
             echo "nothing listens on 127.0.0.1:40713 after $PATIENCE s; the command printed:"
+        elif grep -qs listening "$BATS_TEST_TMPDIR/out"; then
+            echo "the command said that it listens, and ended when the first client came; it printed:"
         else
             echo "the command ended before it listened on 127.0.0.1:40713; it printed:"
         fi

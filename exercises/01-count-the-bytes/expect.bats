@@ -35,3 +35,13 @@ calls() {
     play 'A connects' "A sends 100 times $LINE\\n" "A hears 100 times $ENIL\\n"
     expect_at_most "100 lines sent at once; system calls" "$(calls)" 20
 }
+
+@test "a line of 16384 bytes costs at most 3 system calls as well" {
+    hint "ask recv() for as much as there is room for, and send() for all that is there"
+    start_traced_server
+    head -c 16383 /dev/zero | tr '\0' x >"$BATS_TEST_TMPDIR/line"
+    echo >>"$BATS_TEST_TMPDIR/line"
+    tr x k <"$BATS_TEST_TMPDIR/line" >"$BATS_TEST_TMPDIR/answer"
+    play 'A connects' "A sends file $BATS_TEST_TMPDIR/line" "A hears file $BATS_TEST_TMPDIR/answer"
+    expect_at_most "a line of 16384 bytes, newline counted; system calls" "$(calls)" 3
+}

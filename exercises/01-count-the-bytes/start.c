@@ -166,7 +166,7 @@ open_listener(const struct addrinfo *where, char *name, size_t size)
 
         format_address(name, size, where->ai_addr, where->ai_addrlen);
         fprintf(stderr, "%s: cannot listen on %s: %s%s\n", program, name, strerror(error),
-                error == EADDRINUSE ? " (another port: add PORT=40714 to make run)" : "");
+                error == EADDRINUSE ? " (another port: ./start 40714)" : "");
         if (listener >= 0)
             close(listener);
         return -1;

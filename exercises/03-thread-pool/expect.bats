@@ -67,6 +67,19 @@ threads() { # their numbers
     expect "exit status" "$STATUS" 0
 }
 
+@test "SIGTERM ends every thread before main() is over" {
+    hint "README.md, 'Hints': how do I wake threads that wait in accept()? What main() leaves to exit() dies in the middle of its work"
+    build_counting_threads
+    start_server
+    PATIENCE=15 play 'A connects' 'A sends mid' 'B connects' 'B sends Hello\n' 'B hears Uryyb\n' \
+        'B is turned away' 'A is turned away' 3>&- &
+    local players=$!
+    wait_until has_clients 2
+    stop_server
+    wait "$players" || true
+    expect "SIGTERM with two clients connected; exit status (99: threads still ran)" "$STATUS" 0
+}
+
 @test "no two threads at the same variable: ThreadSanitizer finds nothing" {
     hint "README.md, 'Hints': what do two threads share? Try it: ../build start.c start -fsanitize=thread"
     build_with -fsanitize=thread

@@ -49,6 +49,18 @@ milliseconds() {
     expect_at_most "milliseconds for 300000 bytes at RATE=100000" "$took" $((4500 * SLOW))
 }
 
+@test "at RATE=100000, a second's worth is all that silence saves up" {
+    hint "ev_token_bucket_cfg_new() takes a rate and a burst: how much may the bucket hold?"
+    export RATE=100000 IDLE_SECONDS=10
+    start_server
+    play -v -q 4000 'A connects' 'A hears nothing' 'A sends 30000 times 123456789\n' \
+        'A hears 30000 times 123456789\n' >"$BATS_TEST_TMPDIR/scene"
+    local took # from the end of the silence
+    took=$(awk '/hears nothing/ { begin = $1 } END { print $1 - begin }' "$BATS_TEST_TMPDIR/scene")
+    [ "$took" -ge 1500 ] ||
+        expect "milliseconds for 300000 bytes after four seconds of silence" "$took" "about 2000"
+}
+
 @test "at RATE=100000, one client that has used up its share delays no other" {
     hint "the limit is for each bufferevent, not for all together"
     export RATE=100000

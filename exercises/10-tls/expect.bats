@@ -74,3 +74,16 @@ END
     wait "$players"
     expect "sent Hello when the forty had left" "$(answer_to_hello)" Uryyb
 }
+
+@test "of long lines with the end right behind them every byte comes back, twenty times" {
+    hint "README.md, 'Hints': in \"random streams\" the end is missing"
+    # As the rules of the contract are tried: through socat, which speaks TLS.
+    SERVER="$(printf %q "$BATS_TEST_DIRNAME/serve") $SERVER"
+    start_server
+    { printf '%20000s\n%20000s\n%20000s\n' '' '' '' && printf unfinished; } | tr ' ' x >"$BATS_TEST_TMPDIR/lines"
+    tr A-Za-z N-ZA-Mn-za-m <"$BATS_TEST_TMPDIR/lines" >"$BATS_TEST_TMPDIR/answer"
+    for _ in {1..20}; do
+        play 'A connects' "A sends file $BATS_TEST_TMPDIR/lines" 'A half-closes' \
+            "A hears file $BATS_TEST_TMPDIR/answer" 'A hears the end'
+    done
+}

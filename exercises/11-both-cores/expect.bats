@@ -63,3 +63,24 @@ processes_are() { # N
     wait_until processes_are 2 || true
     expect "processes, zombies counted, after one was killed" "$(processes)" 2
 }
+
+@test "Ctrl-C, which reaches all its processes at once, ends it with status 0" {
+    hint "the others may have ended before the first process has looked: that is no accident then"
+    for _ in {1..5}; do
+        start_server
+        kill -INT -- "-$(server_pid)"
+        STATUS=0
+        wait "$GUARD" || STATUS=$?
+        GUARD=
+        expect "SIGINT to the whole process group; exit status" "$STATUS" 0
+        expect "lines on stderr" "$(wc -l <"$BATS_TEST_TMPDIR/err")" 0
+    done
+}
+
+@test "SIGTERM ends it, and a process of it that somebody has stopped, too" {
+    hint "a stopped process hears SIGTERM when it gets SIGCONT, and not before"
+    start_server
+    kill -STOP "$(listeners | owners | tail -n 1)"
+    stop_server
+    expect "one process was stopped, then SIGTERM; exit status (124: had to be killed)" "$STATUS" 0
+}

@@ -252,7 +252,7 @@ open_listener(const struct addrinfo *where, int shared, char *name, size_t size)
 
         format_address(name, size, where->ai_addr, where->ai_addrlen);
         fprintf(stderr, "%s: cannot listen on %s: %s%s\n", program, name, strerror(error),
-                error == EADDRINUSE ? " (another port: add PORT=40714 to make run)" : "");
+                error == EADDRINUSE ? " (another port: ./solution 40714)" : "");
         if (listener >= 0)
             evutil_closesocket(listener);
         return -1;
@@ -447,12 +447,13 @@ run(const struct addrinfo *where, int n_workers)
     }
 
     /* A worker that has ended takes its listener with it; the others go on. */
-    int n_running = n_started, signal_number = SIGCHLD;
-    while (status == 0 && n_running > 0 && signal_number == SIGCHLD) {
-        int how;
+    int n_running = n_started;
+    while (status == 0) {
+        int how, signal_number;
         pid_t ended;
 
-        if (sigwait(&stop_signals, &signal_number) != 0)
+        /* Ctrl-C reaches all processes: that the others end then is no accident. */
+        if (sigwait(&stop_signals, &signal_number) != 0 || signal_number != SIGCHLD)
             break;
         while ((ended = waitpid(-1, &how, WNOHANG)) > 0) {
             --n_running;
@@ -462,13 +463,15 @@ run(const struct addrinfo *where, int n_workers)
             fprintf(stderr, "%s: process %ld has ended, %d left\n", program, (long)ended,
                     n_running);
         }
+        if (n_running == 0)
+            status = 1;
     }
-    if (n_running == 0)
-        status = 1;
 
     for (int i = 0; i < n_started; ++i)
-        if (pid[i] > 0)
+        if (pid[i] > 0) {
             kill(pid[i], SIGTERM);
+            kill(pid[i], SIGCONT); /* one that was stopped has to wake up to hear it */
+        }
     while (wait(NULL) > 0)
         ;
     return status;

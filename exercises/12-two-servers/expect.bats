@@ -2,7 +2,8 @@ load ../expect.bash
 
 # Leaves in $ONE the process that listens on port 40714.
 start_both() {
-    export SERVER="$BATS_TEST_DIRNAME/serve $SOURCE"
+    export SERVER
+    SERVER="$(printf %q "$BATS_TEST_DIRNAME/serve") $(printf %q "$SOURCE")"
     start_server
     ONE=$(ss -Hltnp 'sport = :40714' | sed -n 's/.*pid=\([0-9]*\).*/\1/p')
     wait_until served
@@ -43,6 +44,15 @@ ended() { # DESCRIPTOR
 
 one_has_ended() {
     ended 8 || ended 9
+}
+
+@test "HAProxy accepts it" {
+    hint "haproxy names the line and the word"
+    local said
+    said=$(haproxy -c -f "$SOURCE" 2>&1) || {
+        grep ALERT <<<"$said"
+        return 1
+    }
 }
 
 @test "when one server is killed, whoever comes afterwards is served" {
