@@ -53,10 +53,16 @@ as_before() {
 ends_cleanly() { # SIGNAL
     start_server
     # They stay as long as the server does.
-    PATIENCE=20 play 'A connects' 'A sends mid' 'B connects' 'B sends 100000 times x' \
-        'C connects' 'C sends Hello\n' 'C hears Uryyb\n' 'C is turned away' 3>&- &
+    PATIENCE=20 play -v 'A connects' 'A sends mid' 'B connects' 'B sends 100000 times x' \
+        'C connects' 'C sends Hello\n' 'C hears Uryyb\n' 'C is turned away' \
+        >"$BATS_TEST_TMPDIR/players" 2>&1 3>&- &
     local players=$!
-    wait_until has_clients 3
+    # Not only connected: who is still in the backlog is cut off, and all three leave.
+    wait_until grep -q 'C hears' "$BATS_TEST_TMPDIR/players" || {
+        cat "$BATS_TEST_TMPDIR/players"
+        kill "$players" || true
+        expect "the third of three clients said Hello" "no answer in $PATIENCE s" "Uryyb\n"
+    }
     # A command that ends at once and leaves its server running does so by now.
     if [ -z "${OURS-}" ]; then sleep 0.5; fi
     if grep -q 'in the background' "$BATS_TEST_TMPDIR/err"; then
