@@ -41,6 +41,39 @@ teardown() {
     "$CLIENT" free
 }
 
+port_is_held() { # by what was closed a moment ago
+    ss -Htn state time-wait sport = :40713 | grep -q .
+}
+
+port_is_held_no_more() {
+    ! port_is_held
+}
+
+# First, so that no other test's connections hold the port.
+@test "check: a server without SO_REUSEADDR can be judged all the same" {
+    PATIENCE=65 wait_until port_is_held_no_more
+    check "$(changed 's/SOL_SOCKET, SO_REUSEADDR/SOL_SOCKET, SO_KEEPALIVE/')" 4,8,9,10 3
+    assert_success
+}
+
+@test "check: a server without SO_REUSEADDR that cannot start is told why" {
+    # The server closes first, and its system holds the port.
+    "$RIGHT" >"$BATS_TEST_TMPDIR/out" 3>&- &
+    local server=$!
+    wait_until grep -q listening "$BATS_TEST_TMPDIR/out"
+    exec 8<>/dev/tcp/127.0.0.1/40713
+    echo Hello >&8
+    read -r -u 8 _
+    kill "$server"
+    wait "$server"
+    exec 8>&-
+    wait_until port_is_held
+    check "$(changed 's/SOL_SOCKET, SO_REUSEADDR/SOL_SOCKET, SO_KEEPALIVE/')" 4
+    assert_failure 1
+    assert_line --partial "Address already in use"
+    assert_line --partial "with SO_REUSEADDR it can listen all the same"
+}
+
 @test "check: a rule of which not all was tried is not kept" {
     # A bats that is killed after the first test.
     printf '#!/bin/sh\necho 1..7\necho ok 1 rule 2: one of them\nkill -9 $$\n' >"$BATS_TEST_TMPDIR/bats"
@@ -145,11 +178,6 @@ changed() { # SED-SCRIPT
     ! cmp -s "$top/04-select-server/select-server.c" "$BATS_TEST_TMPDIR/src/stage/changed.c" || return 1
     cc -std=c11 -O2 -o "$BATS_TEST_TMPDIR/changed" "$BATS_TEST_TMPDIR"/src/stage/changed.c "$BATS_TEST_TMPDIR"/src/rot13.c
     echo "$BATS_TEST_TMPDIR/changed"
-}
-
-@test "check: a server without SO_REUSEADDR can be judged all the same" {
-    check "$(changed 's/SOL_SOCKET, SO_REUSEADDR/SOL_SOCKET, SO_KEEPALIVE/')" 4,8,9,10 3
-    assert_success
 }
 
 @test "check: an answer before its newline breaks rule 2 and no other" {
