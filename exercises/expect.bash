@@ -73,6 +73,18 @@ C
     "$BATS_TEST_DIRNAME/../build" "$SOURCE" "$SERVER" "$BATS_TEST_TMPDIR/count.c" 2>/dev/null
 }
 
+# SIGTERM comes while two clients are connected, one of them in the middle of a line.
+# Leaves $STATUS and $TOOK, as stop_server does.
+sigterm_with_two_clients() {
+    PATIENCE=15 play 'A connects' 'A sends mid' 'B connects' 'B sends Hello\n' 'B hears Uryyb\n' \
+        'B is turned away' 'A is turned away' 3>&- &
+    local players=$!
+    wait_until has_clients 2
+    sleep 0.2 # both are served by now
+    stop_server
+    wait "$players" || true
+}
+
 # The server's own process, the first one: below the guard and nothing else.
 server_pid() {
     descendants "$GUARD" | sort -n | head -n 1

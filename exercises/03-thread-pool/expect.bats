@@ -53,17 +53,9 @@ threads() { # their numbers
 @test "SIGTERM ends it within a second, and not when the clients have left" {
     hint "README.md, 'Hints': how do I wake threads that wait in accept()?"
     start_server
-    PATIENCE=15 play 'A connects' 'A sends mid' 'B connects' 'B sends Hello\n' 'B hears Uryyb\n' \
-        'B is turned away' 'A is turned away' 3>&- &
-    local players=$! before took
-    wait_until has_clients 2
-    sleep 0.2
-    before=${EPOCHREALTIME/[.,]/}
-    stop_server
-    took=$(((${EPOCHREALTIME/[.,]/} - before) / 1000))
-    wait "$players" || true
+    sigterm_with_two_clients
     # A second, and another for a machine that is busy.
-    expect_at_most "milliseconds from SIGTERM to the end" "$took" 2000
+    expect_at_most "milliseconds from SIGTERM to the end" "$TOOK" 2000
     expect "exit status" "$STATUS" 0
 }
 
@@ -71,12 +63,7 @@ threads() { # their numbers
     hint "README.md, 'Hints': how do I wake threads that wait in accept()? What main() leaves to exit() dies in the middle of its work"
     build_counting_threads
     start_server
-    PATIENCE=15 play 'A connects' 'A sends mid' 'B connects' 'B sends Hello\n' 'B hears Uryyb\n' \
-        'B is turned away' 'A is turned away' 3>&- &
-    local players=$!
-    wait_until has_clients 2
-    stop_server
-    wait "$players" || true
+    sigterm_with_two_clients
     expect "SIGTERM with two clients connected; exit status (99: threads still ran)" "$STATUS" 0
 }
 
@@ -85,12 +72,7 @@ threads() { # their numbers
     build_with -fsanitize=thread
     start_server
     client churn 200
-    play 'A connects' 'A sends mid' 'B connects' 'B sends Hello\n' 'B hears Uryyb\n' \
-        'B is turned away' 'A is turned away' 3>&- &
-    local players=$!
-    wait_until has_clients 2
-    stop_server
-    wait "$players" || true
+    sigterm_with_two_clients
     local found
     found=$(grep -c '^WARNING: ThreadSanitizer' "$BATS_TEST_TMPDIR/err") || true
     sed -n 's/^SUMMARY: //p' "$BATS_TEST_TMPDIR/err" | sort -u | head -n 3
