@@ -17,12 +17,9 @@ say() {
     [ ! -t 2 ] || printf '\r\033[K%s' "$1" >&2
 }
 
-stages_only() {
-    [ -z "${STAGE-}" ] || fail "STAGE=$STAGE? here it is STAGES=\"$STAGE\"" 2
-}
-
 check_stages() {
     local stage
+    [ -z "${STAGE-}" ] || fail "STAGE=$STAGE? here it is STAGES=\"$STAGE\"" 2
     for stage in $stages; do
         [[ $stage =~ ^0[2-6]$ ]] || fail "STAGES: there is no server $stage; there are 02 03 04 05 06" 2
     done
